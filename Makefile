@@ -30,7 +30,7 @@ run: ## the exchange, with a living demo market (DEMO=0: without; HOST, PORT)
 	@exec $(PY) manage.py run_exchange
 
 test: setup-tests ## every test (ARGS="-k sweep" for some)
-	@$(PY) -m pytest -n 2 $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: setup-tests ## format, lint, types, storeys, migrations, tidiness
 	@$(PY) -m ruff format --check .

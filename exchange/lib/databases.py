@@ -9,7 +9,7 @@ The server itself is in `postgres`, or is somebody else's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ import psycopg2
 from django.apps import apps
 from django.conf import settings
 from django.db import connection
+from django.db.models import Model
 from psycopg2 import extensions, sql
 
 from exchange.lib import postgres
@@ -146,20 +147,16 @@ def close_history() -> None:
     _execute(
         *(
             sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}").format(
-                _id(table), app
+                _id(model._meta.db_table), app
             )
-            for table in append_only_tables()
+            for model in append_only_models()
         )
     )
 
 
-def append_only_tables() -> Iterable[str]:
-    """Return the tables of the models that say `append_only = True`."""
-    return [
-        model._meta.db_table
-        for model in apps.get_models(include_auto_created=True)
-        if getattr(model, "append_only", False)
-    ]
+def append_only_models() -> list[type[Model]]:
+    """Return the models that say `append_only = True`."""
+    return [model for model in apps.get_models() if getattr(model, "append_only", 0)]
 
 
 def _id(name: Any) -> sql.Identifier:
