@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         _session.enter_context(databases.session())
     django.setup()
+    # Not earlier: it imports models.
+    config.pluginmanager.import_plugin("tests.people")
 
 
 def pytest_unconfigure() -> None:

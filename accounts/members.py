@@ -1,0 +1,153 @@
+"""
+Members: join, freeze, thaw, close.
+
+What a member may do is decided where it is done (orders ask `may_trade`); this module
+only keeps who they are and in which state. Signing in lives in sign_in, keys in tokens.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.auth import password_validation
+from django.contrib.auth.hashers import make_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError
+
+from accounts.models.members import Member
+from exchange.lib import audit
+from exchange.lib.errors import Conflict, Invalid, NotFound
+from exchange.lib.states import IllegalMove
+from exchange.lib.transactions import transaction
+
+# Long enough for any pass phrase, short enough that hashing it costs us nothing extra.
+PASSWORD_LENGTH_MAX = 1024
+
+_FROM = {
+    Member.State.ACTIVE: [Member.State.FROZEN],
+    Member.State.FROZEN: [Member.State.ACTIVE],
+    Member.State.CLOSED: [Member.State.ACTIVE, Member.State.FROZEN],
+}
+
+
+class BadEmail(Invalid):
+    """The text is no e-mail address."""
+
+    code = "bad_email"
+    text = "This is not an e-mail address."
+
+
+class WeakPassword(Invalid):
+    """The password is too short, too common or too close to the e-mail address."""
+
+    code = "weak_password"
+
+
+class EmailTaken(Conflict):
+    """Another member uses this address."""
+
+    code = "email_taken"
+    text = "There is a member with this e-mail address already."
+
+
+class UnknownMember(NotFound):
+    """Nobody joined under this address."""
+
+    code = "unknown_member"
+    text = "There is no member with this e-mail address."
+
+
+def create(
+    *,
+    email: str,
+    password: str,
+    now: datetime,
+    display_name: str = "",
+    is_operator: bool = False,
+    by: str = "system",
+) -> Member:
+    """
+    Let somebody join. Operators may enter the admin, where they may do everything
+    that the admin offers.
+
+    Raises BadEmail, WeakPassword or EmailTaken.
+    """
+    email = normalised(email)
+    member = Member(
+        email=email,
+        display_name=display_name,
+        is_staff=is_operator,
+        is_superuser=is_operator,
+        created_at=now,
+    )
+    _demand_strength(password, member)
+    # Hashing takes tens of milliseconds on purpose: not inside a transaction.
+    member.password = make_password(password)
+    try:
+        with transaction():
+            member.save(force_insert=True)
+            audit.record(
+                by, "member_joined", f"member:{member.pk}", is_operator=is_operator
+            )
+    except IntegrityError as error:
+        if Member.objects.filter(email=email).exists():
+            raise EmailTaken from error
+        raise
+    return member
+
+
+def freeze(*, member: Member, by: str, reason: str) -> None:
+    """Let a member look, and neither trade nor withdraw. Raises IllegalMove."""
+    _move(member, Member.State.FROZEN, by=by, reason=reason)
+
+
+def thaw(*, member: Member, by: str, reason: str) -> None:
+    """Undo a freeze. Raises IllegalMove."""
+    _move(member, Member.State.ACTIVE, by=by, reason=reason)
+
+
+def close(*, member: Member, by: str, reason: str) -> None:
+    """
+    Shut a member out for good: sessions and keys stop working at once, the books stay.
+    """
+    _move(member, Member.State.CLOSED, by=by, reason=reason)
+
+
+def by_email(email: str) -> Member:
+    """Return the member with this address. Raises BadEmail or UnknownMember."""
+    try:
+        member: Member = Member.objects.get(email=normalised(email))
+    except Member.DoesNotExist as error:
+        raise UnknownMember from error
+    return member
+
+
+def normalised(email: str) -> str:
+    """Return the one way in which we write this address. Raises BadEmail."""
+    email = email.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise BadEmail from error
+    return email
+
+
+def _demand_strength(password: str, member: Member) -> None:
+    if len(password) > PASSWORD_LENGTH_MAX:
+        raise WeakPassword(f"At most {PASSWORD_LENGTH_MAX} characters, please.")
+    try:
+        password_validation.validate_password(password, member)
+    except ValidationError as error:
+        raise WeakPassword(" ".join(error.messages)) from error
+
+
+def _move(member: Member, to: Member.State, *, by: str, reason: str) -> None:
+    """Change the state where it may be changed; being there already is fine."""
+    with transaction():
+        here = Member.objects.filter(pk=member.pk)
+        if here.filter(state__in=_FROM[to]).update(state=to) == 0:
+            if here.filter(state=to).exists():
+                return
+            raise IllegalMove(move=to.value)
+        audit.record(by, f"member_{to.value}", f"member:{member.pk}", reason=reason)

@@ -1,0 +1,60 @@
+"""
+Signing in and out of the pages.
+
+A failure says nothing about which half was wrong, and costs the same time whether the
+e-mail is known or not. Bots sign their requests instead: see tokens.
+"""
+
+from __future__ import annotations
+
+from django.contrib import auth
+from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts import members, throttling
+from accounts.models.members import Member
+from exchange.lib.errors import NotSignedIn
+
+
+class WrongCredentials(NotSignedIn):
+    """No member has this e-mail and this password."""
+
+    code = "wrong_credentials"
+    text = "The e-mail address or the password is wrong."
+
+
+def sign_in(request: HttpRequest, *, email: str, password: str) -> Member:
+    """
+    Check the password and give the session to the member, under a new session id.
+
+    Raises WrongCredentials, or throttling.LimitReached after too many attempts on the
+    account or from the address.
+    """
+    try:
+        email = members.normalised(email)
+    except members.BadEmail as error:
+        raise WrongCredentials from error
+    now = timezone.now()  # as Django's own login will, for `last_login`
+    address = throttling.client_address(request.META)
+    throttling.count_sign_in(email=email, address=address, now=now)
+    member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])
+    throttling.forget_sign_ins(email=email, address=address, now=now)
+    auth.login(request, member)
+    return member
+
+
+def sign_out(request: HttpRequest) -> None:
+    """End the session on our side: a copy of its cookie opens nothing any more."""
+    auth.logout(request)
+
+
+def _member(email: str, password: str) -> Member:
+    try:
+        member = members.by_email(email)
+    except members.UnknownMember as error:
+        make_password(password)  # takes as long as looking at a real one
+        raise WrongCredentials from error
+    if not member.check_password(password) or not member.is_active:
+        raise WrongCredentials
+    return member

@@ -1,0 +1,54 @@
+"""
+The people of the tests: Alice sells, Bob buys, Mallory cheats, Olive operates.
+
+They have joined and own nothing; give them money with makers.fund.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
+
+from accounts.models.members import Member
+from tests.makers import ApiClient, make_member, make_token
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cheap_hashing() -> Iterator[None]:
+    """Hash as in production, at the least cost: the tests do it a thousand times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Argon2PasswordHasher, "time_cost", 1)
+        patch.setattr(Argon2PasswordHasher, "memory_cost", 64)
+        yield
+
+
+@pytest.fixture
+def alice(db: None) -> Member:
+    return make_member("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> Member:
+    return make_member("bob")
+
+
+@pytest.fixture
+def mallory(db: None) -> Member:
+    return make_member("mallory")
+
+
+@pytest.fixture
+def olive(db: None) -> Member:
+    return make_member("olive", is_operator=True)
+
+
+@pytest.fixture
+def alices_bot(alice: Member) -> ApiClient:
+    return ApiClient(make_token(alice))
+
+
+@pytest.fixture
+def bobs_bot(bob: Member) -> ApiClient:
+    return ApiClient(make_token(bob))
