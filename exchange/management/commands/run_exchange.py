@@ -57,9 +57,11 @@ def _run(supervisor: Supervisor) -> None:
         postgres.prepare(settings.DATA_DIR)
         supervisor.start(_database())
     supervisor.finish("database", manage("prepare_database"))
+    if not settings.PRODUCTION:
+        # Before the floor: the history is made by a floor of its own.
+        supervisor.finish("demo", manage("seed_demo"))
     supervisor.start(*services())
     if settings.DEMO:
-        supervisor.finish("demo", manage("seed_demo"))
         supervisor.start(*bots())
     supervisor.say(f"ready: http://{settings.HOST}:{settings.PORT}/ - Ctrl-C ends it")
     supervisor.watch()

@@ -1,0 +1,77 @@
+"""Members: who they are and whether they may act."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import (
+    AbstractBaseUser,
+    BaseUserManager,
+    PermissionsMixin,
+)
+from django.db import models
+from django.db.models.functions import Lower, Now
+
+_SERIAL_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # base32, as the ancestor used
+
+
+def new_serial() -> str:
+    """Make a public member number in the ancestor's form: PEA, 8 letters, TIO."""
+    return "PEA" + "".join(secrets.choice(_SERIAL_LETTERS) for _ in range(8)) + "TIO"
+
+
+class MemberManager(BaseUserManager):
+    """What Django's own commands need; everything else calls accounts.members."""
+
+    def get_by_natural_key(self, username: str | None) -> Member:
+        return self.get(email__iexact=username)
+
+    def create_superuser(self, email: str, password: str, **extra: Any) -> Member:
+        member = self.model(email=email, is_staff=True, is_superuser=True, **extra)
+        member.set_password(password)
+        member.save(using=self._db)
+        return member
+
+
+class Member(AbstractBaseUser, PermissionsMixin):
+    """A person or firm with an account here."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        FROZEN = "frozen"  # may look, may not trade or withdraw
+        CLOSED = "closed"  # may not sign in
+
+    # Members' numbers are public (PEA…TIO); the id stays inside.
+    sn = models.CharField(max_length=14, unique=True, default=new_serial, editable=False)
+    email = models.EmailField(unique=True)
+    display_name = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
+    api_disabled = models.BooleanField(default=False)
+    is_staff = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects: ClassVar[MemberManager] = MemberManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="email_is_one_persons"),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["active", "frozen", "closed"]),
+                name="member_state_is_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} ({self.sn})"
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]  # Django's name for it
+        return self.state != self.State.CLOSED
+
+    @property
+    def may_trade(self) -> bool:
+        return self.state == self.State.ACTIVE

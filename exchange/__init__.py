@@ -1,0 +1,1 @@
+"""The roof, and under it the ground floor `exchange.lib`."""

@@ -1,0 +1,10 @@
+"""The roof as a Django app: it holds the management commands that need every app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ExchangeConfig(AppConfig):
+    name = "exchange"
+    verbose_name = "Exchange"

@@ -1,0 +1,59 @@
+"""
+The Celery app: the jobs, their schedule, and in production the floor.
+
+Broker: RabbitMQ where AMQP_URL is set; in embedded mode kombu's filesystem transport in
+`.data/`, which is slow and good enough for an alarm clock.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
+
+from django.conf import settings  # noqa: E402  needs the line above
+
+from exchange.lib.bus_amqp import HEARTBEAT_SECONDS  # noqa: E402
+from markets import floor_worker  # noqa: E402
+
+
+def _filesystem() -> dict[str, Any]:
+    """Both directions share one folder; who takes a file has the message."""
+    folder = settings.DATA_DIR / "jobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(folder),
+        "data_folder_out": str(folder),
+        "control_folder": str(folder),
+    }
+
+
+app = Celery("exchange")
+app.conf.update(
+    broker_url=settings.CELERY_BROKER_URL,
+    broker_transport_options={} if settings.AMQP_URL else _filesystem(),
+    # A takeover after kill -9 must not wait for a minute of silence.
+    broker_heartbeat=HEARTBEAT_SECONDS if settings.AMQP_URL else 0,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    task_default_queue="jobs",
+    task_ignore_result=True,
+    task_acks_late=True,
+    worker_prefetch_multiplier=1,
+    worker_send_task_events=False,
+    worker_hijack_root_logger=False,
+    timezone="UTC",
+    beat_schedule_filename=str(settings.DATA_DIR / "beat-schedule"),
+    beat_schedule={
+        # The row is the queue, Celery is the alarm clock.
+        "sweep-pending": {"task": "markets.sweep", "schedule": 2.0},
+        "forget-tonces": {"task": "accounts.forget_old_tonces", "schedule": 60.0},
+        "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
+    },
+)
+app.autodiscover_tasks()
+if settings.AMQP_URL:
+    floor_worker.install(app)

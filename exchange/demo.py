@@ -1,0 +1,213 @@
+"""
+The demo: members everybody can play, a few hours of history, and money to trade with.
+
+History is made by the real pipeline, orders through intake and floor, with the time
+passed in. Refused in production.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+
+from accounts import members
+from accounts.models.members import Member
+from exchange.lib.errors import NotAllowed
+from exchange.lib.money import round_down
+from markets import feed, orders
+from markets.floor_host import Host
+from markets.models import Market, Order, Side
+from markets.orders import Terms
+from wallets import ledger
+
+PEOPLE = {
+    "alice@example.com": False,
+    "bob@example.com": False,
+    "olive@example.com": True,
+}
+BOTS = ("maker@example.com", "taker@example.com")
+
+# Where the demo's prices start: believable, and consistent with each other.
+START_PRICES = {
+    "btccny": Decimal("652000"),
+    "btcusd": Decimal("91200"),
+    "ltccny": Decimal("655"),
+    "ltcbtc": Decimal("0.00100"),
+}
+GRANTS = {
+    "alice@example.com": {"btc": "5", "ltc": "500", "cny": "500000", "usd": "50000"},
+    "bob@example.com": {"btc": "1", "ltc": "100", "cny": "1000000", "usd": "100000"},
+    "maker@example.com": {
+        "btc": "20000",
+        "ltc": "2000000",
+        "cny": "9000000000",
+        "usd": "900000000",
+    },
+    "taker@example.com": {
+        "btc": "20000",
+        "ltc": "2000000",
+        "cny": "9000000000",
+        "usd": "900000000",
+    },
+}
+HISTORY = timedelta(hours=3)
+STEP = timedelta(minutes=1)
+# Of the price: how far one minute walks, how far apart the ladder's steps stand.
+WALK = 0.0006
+RUNG = Decimal("0.0004")
+NOTIONAL = {"cny": 4000, "usd": 600, "btc": Decimal("0.006")}  # of a usual order
+
+
+class DemoInProduction(NotAllowed):
+    """Play money has no place where real money is kept."""
+
+    code = "demo_in_production"
+    text = "The demo is refused when PIXIU_ENV is production."
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A demo member as told to whoever starts the exchange."""
+
+    email: str
+    password: str
+    is_new: bool
+
+
+def invite(*, now: datetime) -> list[Person]:
+    """
+    Make the demo's members where they are missing. Their passwords are made up once and
+    kept in the data folder, so that they can be printed at every start.
+    """
+    _refuse_in_production()
+    passwords = _passwords()
+    people = []
+    for email, is_operator in PEOPLE.items():
+        is_new = not Member.objects.filter(email=email).exists()
+        if is_new:
+            members.create(
+                email=email,
+                password=passwords[email],
+                is_operator=is_operator,
+                now=now,
+            )
+        people.append(Person(email, passwords[email], is_new))
+    return people
+
+
+def stock(*, now: datetime) -> bool:
+    """
+    Give everybody demo money and make the history, once; return whether it was made.
+    """
+    _refuse_in_production()
+    if Member.objects.filter(email=BOTS[0]).exists():
+        return False
+    for email in BOTS:
+        members.create(email=email, password=secrets.token_urlsafe(24), now=now)
+    everyone = Member.objects.in_bulk(list(GRANTS), field_name="email")
+    for email, amounts in GRANTS.items():
+        for currency, amount in amounts.items():
+            ledger.grant(
+                member_id=everyone[email].pk,
+                currency=currency,
+                amount=Decimal(amount),
+                reference=f"demo:{email}",
+                now=now - HISTORY - STEP,
+            )
+    _History(everyone[BOTS[0]], everyone[BOTS[1]]).make(now)
+    return True
+
+
+class _History:
+    """Hours of trading between two members, minute by minute, always the same."""
+
+    def __init__(self, maker: Member, taker: Member) -> None:
+        self._maker, self._taker = maker, taker
+        self._random = random.Random(20150926)  # noqa: S311  prices, not secrets
+        self._host = Host()
+
+    def make(self, now: datetime) -> None:
+        prices = dict(START_PRICES)
+        markets = Market.objects.in_bulk(list(prices))
+        for at in _minutes(now):
+            for market_id, market in markets.items():
+                drift = Decimal(str(round(self._random.gauss(0, WALK), 6)))
+                prices[market_id] *= 1 + drift
+                self._trade_a_minute(market, prices[market_id], at)
+        for market_id, market in markets.items():
+            self._quote(market, prices[market_id], now, rungs=25)
+            self._run(market, now)
+
+    def _trade_a_minute(self, market: Market, price: Decimal, at: datetime) -> None:
+        orders.cancel_all(member=self._maker, market_id=market.pk, now=at)
+        self._run(market, at)
+        self._quote(market, price, at, rungs=3)
+        for _ in range(self._random.choice((1, 1, 2, 3))):
+            side = self._random.choice((Side.BUY, Side.SELL))
+            sign = 1 if side == Side.BUY else -1
+            limit = round_down(price * (1 + sign * 5 * RUNG), market.tick)
+            amount = self._amount(market, price)
+            self._place(self._taker, market, side, limit, amount, at)
+        self._run(market, at)
+
+    def _quote(self, market: Market, price: Decimal, at: datetime, rungs: int) -> None:
+        for rung in range(1, rungs + 1):
+            gap = price * RUNG * (rung - Decimal("0.5"))
+            bid = round_down(price - gap, market.tick)
+            ask = max(round_down(price + gap, market.tick), bid + market.tick)
+            for side, limit in ((Side.BUY, bid), (Side.SELL, ask)):
+                amount = self._amount(market, price)
+                self._place(self._maker, market, side, limit, amount, at)
+
+    def _amount(self, market: Market, price: Decimal) -> Decimal:
+        usual = NOTIONAL[market.quote_id] / price
+        spread = Decimal(str(round(self._random.lognormvariate(0, 0.8), 4)))
+        return max(round_down(usual * spread, market.lot), market.amount_min * 10)
+
+    def _place(
+        self,
+        member: Member,
+        market: Market,
+        side: Side,
+        price: Decimal,
+        amount: Decimal,
+        at: datetime,
+    ) -> None:
+        terms = Terms(side.value, Order.Kind.LIMIT.value, price, amount)
+        orders.place(
+            member=member, market_id=market.pk, terms=terms, source="demo", now=at
+        )
+
+    def _run(self, market: Market, at: datetime) -> None:
+        self._host.handle(market.pk, feed.waiting(market.pk), now=at)
+
+
+def _minutes(now: datetime) -> Iterator[datetime]:
+    at = now - HISTORY
+    while at < now:
+        yield at
+        at += STEP
+
+
+def _passwords() -> dict[str, str]:
+    path = settings.DATA_DIR / "keys" / "demo-passwords.json"
+    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    missing = PEOPLE.keys() - kept.keys()
+    if missing:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept |= {email: secrets.token_urlsafe(9) for email in sorted(missing)}
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(kept, indent=1))
+    return kept
+
+
+def _refuse_in_production() -> None:
+    if settings.PRODUCTION:
+        raise DemoInProduction

@@ -1,0 +1,36 @@
+"""
+The audit trail: who did what to which thing, and with which facts.
+
+Append-only by trigger and by the application role's rights. Rows refer by text, not
+by key, so that the trail outlives what it speaks of. They are written unchained in
+the transaction of the deed; one chainer links them by hash seconds later, so that the
+trail is no global lock (it comes with the operators' admin).
+"""
+
+from __future__ import annotations
+
+import logging
+
+from exchange.lib.models import AuditRecord
+
+log = logging.getLogger("exchange.audit")
+
+
+def record(actor: str, action: str, subject: str, **facts: object) -> AuditRecord:
+    """
+    Write down a deed, in the transaction at hand.
+
+    `actor` and `subject` read "kind:id" ("member:7", "market:btccny"); facts must be
+    JSON-able and hold no secrets.
+    """
+    return AuditRecord.objects.create(
+        actor=actor, action=action, subject=subject, facts=facts
+    )
+
+
+def alarm(subject: str, action: str, **facts: object) -> AuditRecord:
+    """Write down something that must wake a human, and say it in the log."""
+    log.critical("ALARM %s %s %s", action, subject, facts)
+    return AuditRecord.objects.create(
+        actor="system", action=action, subject=subject, facts=facts, is_alarm=True
+    )

@@ -1,0 +1,58 @@
+"""Adds the currencies and markets of a new exchange; keeps what is already there."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from exchange.lib.transactions import transaction
+from markets.models import Floor, Market
+from wallets import ledger
+from wallets.ledger import House
+from wallets.models.currencies import Currency
+
+AMOUNTS = (
+    "tick lot amount_min notional_min collar maker_fee taker_fee".split()
+)  # strings in the file, so that YAML never makes floats of them
+
+
+class Command(BaseCommand):
+    help = "Add the currencies and markets of the seed files that are missing."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with transaction():
+            for row in _read("wallets/seeds/currencies.yml"):
+                self.add_currency(row)
+            for row in _read("markets/seeds/markets.yml"):
+                self.add_market(row)
+
+    def add_currency(self, row: dict[str, Any]) -> None:
+        if Currency.objects.filter(pk=row["code"]).exists():
+            return
+        currency = Currency(**row)
+        currency.full_clean()
+        currency.save(force_insert=True)
+        for purpose in House:
+            ledger.house(purpose, currency.code)
+        self.stdout.write(f"added currency {currency}")
+
+    def add_market(self, row: dict[str, Any]) -> None:
+        base, quote = row.pop("base"), row.pop("quote")
+        if Market.objects.filter(pk=base + quote).exists():
+            return
+        amounts = {name: Decimal(row.pop(name)) for name in AMOUNTS}
+        market = Market(id=base + quote, base_id=base, quote_id=quote, **amounts, **row)
+        market.full_clean()
+        market.save(force_insert=True)
+        Floor.objects.create(market=market)
+        self.stdout.write(f"added market {market}")
+
+
+def _read(path: str) -> list[dict[str, Any]]:
+    rows = yaml.safe_load(Path(settings.BASE_DIR, path).read_text())
+    return list(rows)

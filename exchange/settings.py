@@ -1,0 +1,287 @@
+"""
+One settings file, top to bottom: core, apps, data, feed, security, money, logs.
+
+Nothing set means embedded mode: our own PostgreSQL in `.data/`, LISTEN/NOTIFY as
+feed, the database as cache. Each of DATABASE_URL, AMQP_URL and REDIS_URL replaces one
+part. Every name of the environment is read here, once, and listed in the README.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from csp.constants import NONCE, NONE, SELF
+
+from exchange.lib import env, postgres
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Core -------------------------------------------------------------------------
+
+PIXIU_ENV = env.choice("PIXIU_ENV", "development", ("development", "production"))
+PRODUCTION = PIXIU_ENV == "production"
+DATA_DIR = Path(env.text("PIXIU_DATA", str(BASE_DIR / ".data"))).resolve()
+
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.number("PORT", 8000, low=1, high=65534)
+STREAM_PORT = env.number("STREAM_PORT", PORT + 1, low=1, high=65535)
+# What browsers connect to for live data; unset means this host on STREAM_PORT.
+# Behind a proxy that serves both under one name: wss://exchange.example.
+STREAM_URL = env.text("STREAM_URL")
+DEMO = env.flag("DEMO", default=not PRODUCTION)
+
+DEBUG = env.flag("DEBUG", default=False)
+_KEYS = None if PRODUCTION else DATA_DIR / "keys"
+SECRET_KEY = env.secret("SECRET_KEY", kept_in=_KEYS)
+# Encrypts what must be readable again: the secrets of API tokens.
+PIXIU_MASTER_KEY = env.secret("PIXIU_MASTER_KEY", kept_in=_KEYS)
+
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS", "" if PRODUCTION else f"localhost,127.0.0.1,[::1],{HOST}"
+)
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+# Addresses of our own proxies: only they may say who the client is.
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+
+ROOT_URLCONF = "exchange.urls"
+WSGI_APPLICATION = "exchange.wsgi.application"
+ASGI_APPLICATION = "exchange.asgi.application"
+
+# --- Apps -------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "rest_framework",
+    "exchange.lib",
+    "exchange",
+    "accounts",
+    "wallets",
+    "markets",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csrf",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+            ],
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    [
+                        "django.template.loaders.filesystem.Loader",
+                        "django.template.loaders.app_directories.Loader",
+                    ],
+                )
+            ],
+        },
+    }
+]
+
+AUTH_USER_MODEL = "accounts.Member"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "sign_in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "home"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "exchange" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [
+    BASE_DIR / "static",
+    ("vendor", BASE_DIR / "node_modules" / "lightweight-charts" / "dist"),
+]
+# Nothing is built: files are served as they stand, straight from their folders.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+# --- Data -------------------------------------------------------------------------
+
+
+def _database(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    return {
+        "HOST": options.get("host") or parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "NAME": parts.path.lstrip("/"),
+    }
+
+
+DATABASE_URL = env.text("DATABASE_URL")
+DATABASE_OWNER_URL = env.text("DATABASE_OWNER_URL")
+DATABASE_ADMIN_URL = env.text("DATABASE_ADMIN_URL")
+EMBEDDED_POSTGRES = not DATABASE_URL
+# The fixed names of the three roles: who may change the schema, who may work, who
+# may copy templates in the tests.
+DATABASE_ROLES = {"owner": "pixiu_owner", "app": "pixiu_app", "test": "pixiu_test"}
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        **(
+            postgres.embedded_dsn(DATA_DIR, DATABASE_ROLES["app"], "pixiu")
+            if EMBEDDED_POSTGRES
+            else _database(DATABASE_URL)
+        ),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "connect_timeout": 5,
+            # A lock that is not to be had in 3 s is an answer ("busy"), not a wait.
+            "options": "-c lock_timeout=3000 -c timezone=UTC",
+        },
+    }
+}
+
+AMQP_URL = env.text("AMQP_URL")
+REDIS_URL = env.text("REDIS_URL")
+
+CACHES = {
+    "default": (
+        {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+        }
+        if REDIS_URL
+        else {
+            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+            "LOCATION": "cache",
+        }
+    )
+}
+
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+# --- Feed: how many commands one settlement takes, and when pending ones are re-fed --
+
+# Several exchanges may share a broker; each has names of its own.
+BUS_NAMESPACE = env.text("BUS_NAMESPACE", "pixiu")
+FEED_BATCH = env.number("FEED_BATCH", 500, low=1, high=5000)
+SWEEP_AFTER_SECONDS = env.number("SWEEP_AFTER_SECONDS", 3, low=1, high=600)
+
+# --- Security ---------------------------------------------------------------------
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation."
+        "UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email", "display_name"]},
+    },
+]
+
+HTTPS = env.flag("HTTPS", default=PRODUCTION)
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # one year
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and TRUSTED_PROXIES else None
+)
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+# The stream lives on a port of its own, or wherever STREAM_URL says; the browser must
+# be told that it may connect there.
+_STREAM_SOURCES = (
+    [STREAM_URL]
+    if STREAM_URL
+    else [f"ws://{h}:{STREAM_PORT}" for h in sorted({HOST, "localhost", "127.0.0.1"})]
+)
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF, *_STREAM_SOURCES],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# A request body is a few hundred bytes; orders/multi with 100 orders some ten thousand.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+
+# The crude first fence: requests per window of five minutes, as the ancestor counted.
+RATE_WINDOW_SECONDS = 300
+RATE_LIMIT_PER_KEY = env.number("RATE_LIMIT_PER_KEY", 6000, low=1)
+RATE_LIMIT_PER_ADDRESS = env.number("RATE_LIMIT_PER_ADDRESS", 6000, low=1)
+
+# --- Interfaces -------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+# --- Jobs -------------------------------------------------------------------------
+
+CELERY_BROKER_URL = AMQP_URL or "filesystem://"
+
+# --- Logs -------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {"pika": {"level": "WARNING"}},
+}

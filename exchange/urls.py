@@ -1,0 +1,16 @@
+"""Every HTTP route, by app."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+from exchange import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("markets.urls")),
+    path("", include("accounts.urls")),
+    path("api/v2/", include("markets.api.urls")),
+    path("admin/", admin.site.urls),
+    path("healthz", views.health, name="health"),
+]

@@ -1,0 +1,113 @@
+"""
+What REST v2 puts on the wire, field by field, in the ancestor's order and words.
+
+Amounts are texts without padding, ids and counts are integers, times have no fraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from accounts.models.members import Member
+from exchange.lib.money import ZERO, plain
+from markets import queries
+from markets.models import Market, Order, Trade
+from markets.tickers import Ticker
+from wallets.queries import BalanceView
+
+# The ancestor knew three states, of which ours are a finer cut.
+STATES = {
+    "wait": [Order.State.PENDING, Order.State.OPEN],
+    "done": [Order.State.FILLED],
+    "cancel": [Order.State.CANCELLED, Order.State.REJECTED],
+}
+_STATE = {ours: theirs for theirs, states in STATES.items() for ours in states}
+
+
+def market(row: Market) -> dict[str, Any]:
+    return {"id": row.pk, "name": row.name}
+
+
+def ticker(row: Ticker) -> dict[str, Any]:
+    return {
+        "at": int(row.at.timestamp()),
+        "ticker": {
+            "buy": _known(row.buy),
+            "sell": _known(row.sell),
+            "low": _known(row.low),
+            "high": _known(row.high),
+            "last": _known(row.last),
+            "vol": _known(row.volume),
+        },
+    }
+
+
+def member(row: Member, balances: Sequence[BalanceView]) -> dict[str, Any]:
+    return {
+        "sn": row.sn,
+        "name": row.display_name or None,
+        "email": row.email,
+        "activated": row.is_active,
+        "accounts": [
+            {
+                "currency": balance.currency,
+                "balance": plain(balance.available),
+                "locked": plain(balance.locked),
+            }
+            for balance in balances
+        ],
+    }
+
+
+def order(row: Order) -> dict[str, Any]:
+    remaining = queries.remaining(row)
+    return {
+        "id": row.pk,
+        "side": row.side,
+        "ord_type": row.kind,
+        "price": None if row.price is None else plain(row.price),
+        "avg_price": plain(queries.average_price(row)),
+        "state": _STATE[Order.State(row.state)],
+        "market": row.market_id,
+        "created_at": queries.moment(row.created_at),
+        # An order sized by funds, which only pages can place, has no volume of its own:
+        # it is as large as it got.
+        "volume": plain(row.filled if row.amount is None else row.amount),
+        "remaining_volume": _known(remaining),
+        "executed_volume": plain(row.filled),
+        "trades_count": row.trades_count,
+        "client_id": row.client_id,
+    }
+
+
+def order_with_trades(row: Order, trades: Sequence[Trade]) -> dict[str, Any]:
+    """In here a trade's side is the order's own."""
+    return {**order(row), "trades": [_trade(trade, row.side) for trade in trades]}
+
+
+def public_trade(row: Trade) -> dict[str, Any]:
+    """`side` was always null here; who took is in a field that is ours."""
+    return {**_trade(row, None), "taker_side": row.taker_side}
+
+
+def levels(side: Sequence[tuple[Decimal, Decimal]]) -> list[tuple[str, str]]:
+    return [(plain(price), plain(amount)) for price, amount in side]
+
+
+def _trade(row: Trade, side: str | None) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "price": plain(row.price),
+        "volume": plain(row.amount),
+        "funds": plain(row.funds),
+        "market": row.market_id,
+        "created_at": queries.moment(row.created_at),
+        "side": side,
+    }
+
+
+def _known(amount: Decimal | None) -> str:
+    """What is not known yet reads as zero, as it always did."""
+    return plain(ZERO if amount is None else amount)

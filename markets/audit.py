@@ -1,0 +1,187 @@
+"""
+The markets checked against the books and against themselves. Each function returns the
+rows that break a rule; an empty list is good news.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+from wallets import audit as books
+
+Found = list[tuple[Any, ...]]
+
+
+def locks_without_orders() -> Found:
+    """I-4: what a member has locked is what their live orders lock."""
+    return _rows(
+        f"""
+        WITH held AS ({books.locked_by_member()}), orders AS (
+            SELECT live.member_id,
+                CASE side WHEN 'buy' THEN quote_id ELSE base_id END AS currency_id,
+                sum(locked) AS locked
+            FROM markets_order AS live JOIN markets_market ON market_id = markets_market.id
+            WHERE live.state IN ('pending', 'open') GROUP BY 1, 2
+        )
+        SELECT member_id, currency_id, held.locked, orders.locked
+        FROM held FULL JOIN orders USING (member_id, currency_id)
+        WHERE coalesce(held.locked, 0) <> coalesce(orders.locked, 0)
+        """
+    )
+
+
+def orders_unlike_trades() -> Found:
+    """I-5: an order's fills, funds, fees and count are those of its trades."""
+    return _rows(
+        """
+        WITH sides AS (
+            SELECT maker_order_id AS id, amount, funds, maker_fee AS fee
+            FROM markets_trade
+            UNION ALL
+            SELECT taker_order_id, amount, funds, taker_fee FROM markets_trade
+        ), sums AS (
+            SELECT id, sum(amount) AS filled, sum(funds) AS funds_used,
+                sum(fee) AS fees, count(*) AS trades
+            FROM sides GROUP BY id
+        )
+        SELECT id, o.filled, sums.filled FROM markets_order AS o
+        FULL JOIN sums USING (id)
+        WHERE o.id IS NULL OR o.filled <> coalesce(sums.filled, 0)
+            OR o.funds_used <> coalesce(sums.funds_used, 0)
+            OR o.fees <> coalesce(sums.fees, 0)
+            OR o.trades_count <> coalesce(sums.trades, 0)
+        """
+    )
+
+
+def orders_in_disorder() -> Found:
+    """I-5: a filled order has nothing left, and a lock is exactly what may still go."""
+    return _rows(
+        """
+        SELECT id, state, locked FROM markets_order
+        WHERE (state = 'filled' AND amount IS NOT NULL AND filled <> amount)
+            OR (state IN ('filled', 'cancelled', 'rejected') AND locked <> 0)
+            OR (state IN ('pending', 'open') AND amount IS NOT NULL AND locked <>
+                CASE side WHEN 'buy' THEN (amount - filled) * price_limit
+                    ELSE amount - filled END)
+            OR (state = 'open' AND seq IS NULL)
+        """
+    )
+
+
+def trades_beyond_limits() -> Found:
+    """I-6: no side of a trade got a worse price than its limit."""
+    return _rows(
+        """
+        SELECT trade.id, trade.price, maker.price_limit, taker.price_limit
+        FROM markets_trade AS trade
+        LEFT JOIN markets_order AS maker ON maker.id = trade.maker_order_id
+        LEFT JOIN markets_order AS taker ON taker.id = trade.taker_order_id
+        WHERE maker.id IS NULL OR taker.id IS NULL
+            OR trade.price <> maker.price_limit
+            OR (trade.taker_side = 'buy' AND trade.price > taker.price_limit)
+            OR (trade.taker_side = 'sell' AND trade.price < taker.price_limit)
+            OR maker.member_id = taker.member_id
+            OR maker.side = taker.side OR taker.side <> trade.taker_side
+        """
+    )
+
+
+def trades_unlike_entries() -> Found:
+    """I-1: per trade, each side's net by currency is price x amount less its fee."""
+    return _rows(
+        f"""
+        WITH moved AS ({books.posted("trade")}), fees AS ({books.posted("fee")}),
+        expected AS (
+            SELECT 'trade:' || trade.market_id || ':' || seq || ':' || n AS reference,
+                leg.currency_id, leg.amount - leg.fee AS net, leg.fee
+            FROM markets_trade AS trade
+            JOIN markets_market AS market ON market.id = trade.market_id
+            CROSS JOIN LATERAL (VALUES
+                (market.base_id, trade.amount, CASE taker_side
+                    WHEN 'buy' THEN taker_fee ELSE maker_fee END),
+                (market.quote_id, trade.funds, CASE taker_side
+                    WHEN 'buy' THEN maker_fee ELSE taker_fee END)
+            ) AS leg (currency_id, amount, fee)
+        )
+        SELECT reference, currency_id, expected.net, moved.amount, expected.fee,
+            fees.amount
+        FROM expected
+        FULL JOIN moved USING (reference, currency_id)
+        FULL JOIN fees USING (reference, currency_id)
+        WHERE coalesce(expected.net, 0) <> coalesce(moved.amount, 0)
+            OR coalesce(expected.fee, 0) <> coalesce(fees.amount, 0)
+        """
+    )
+
+
+def crossed_books() -> Found:
+    """I-8: at rest the best bid is below the best ask."""
+    return _rows(
+        """
+        SELECT market_id, max(price) FILTER (WHERE side = 'buy'),
+            min(price) FILTER (WHERE side = 'sell')
+        FROM markets_order WHERE state = 'open' GROUP BY market_id
+        HAVING max(price) FILTER (WHERE side = 'buy')
+            >= min(price) FILTER (WHERE side = 'sell')
+        """
+    )
+
+
+def journals_with_gaps() -> Found:
+    """I-9: commands are numbered from 1 without gaps, up to the floor's sequence."""
+    return _rows(
+        """
+        SELECT floor.market_id, floor.settled_seq, count(command.seq), max(command.seq)
+        FROM markets_floor AS floor
+        LEFT JOIN markets_command AS command USING (market_id)
+        GROUP BY floor.market_id, floor.settled_seq
+        HAVING count(command.seq) <> floor.settled_seq
+            OR coalesce(max(command.seq), 0) <> floor.settled_seq
+        """
+    )
+
+
+def miscounted_open_orders() -> Found:
+    """The counter behind the cap is the number of live orders."""
+    return _rows(
+        """
+        WITH live AS (
+            SELECT member_id, market_id, count(*) AS count FROM markets_order
+            WHERE state IN ('pending', 'open') GROUP BY member_id, market_id
+        )
+        SELECT member_id, market_id, counter.count, live.count
+        FROM markets_openorders AS counter FULL JOIN live USING (member_id, market_id)
+        WHERE coalesce(counter.count, 0) <> coalesce(live.count, 0)
+        """
+    )
+
+
+def candles_unlike_trades() -> Found:
+    """Each minute's candle is what its trades say."""
+    return _rows(
+        """
+        WITH sums AS (
+            SELECT market_id, date_trunc('minute', created_at) AS minute,
+                sum(amount) AS volume, sum(funds) AS funds, count(*) AS trades,
+                max(price) AS high, min(price) AS low,
+                (array_agg(price ORDER BY id))[1] AS open,
+                (array_agg(price ORDER BY id DESC))[1] AS close
+            FROM markets_trade GROUP BY 1, 2
+        )
+        SELECT market_id, minute, candle.volume, sums.volume
+        FROM markets_candle AS candle FULL JOIN sums USING (market_id, minute)
+        WHERE (candle.volume, candle.funds, candle.high, candle.low, candle.open,
+                candle.close, candle.trades_count)
+            IS DISTINCT FROM (sums.volume, sums.funds, sums.high, sums.low, sums.open,
+                sums.close, sums.trades)
+        """
+    )
+
+
+def _rows(sql: str) -> Found:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())

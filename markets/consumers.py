@@ -1,0 +1,113 @@
+"""Websockets of the markets. They hold no truth: a snapshot, then numbered deltas."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from exchange.lib import bus
+from markets import page_data
+from markets.streams import Do, MarketStream, Socket, hub
+
+UNKNOWN_MARKET = 4004
+TOO_SLOW = 4008
+TOO_MUCH = 4029
+_ASKS_MAX = 60  # messages one socket may send in its life: resyncs are rare
+
+
+class _Pumped(AsyncWebsocketConsumer):
+    """A consumer whose socket is fed by the hub."""
+
+    socket: Socket
+    _pump: asyncio.Task[None] | None = None
+    _asked = 0
+
+    def open_socket(self) -> None:
+        user = self.scope["user"]
+        member_id = user.pk if user.is_authenticated else None
+        self.socket = Socket(member_id)
+
+    def start(self) -> None:
+        self._pump = asyncio.get_running_loop().create_task(self._forward())
+
+    async def _forward(self) -> None:
+        while (what := await self.socket.queue.get()) is not Do.END:
+            if what is Do.RESYNC:
+                await self.resync()
+            else:
+                await self.send(text_data=what)
+        await self.close(code=TOO_SLOW)
+
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None
+    ) -> None:
+        self._asked += 1
+        if self._asked > _ASKS_MAX:
+            await self.close(code=TOO_MUCH)
+        elif text_data is not None and len(text_data) < 200 and "resync" in text_data:
+            self.socket.order(Do.RESYNC)
+
+    async def resync(self) -> None:
+        """Send a new snapshot; called by the pump, so that it is first in line."""
+
+    def leave(self) -> None:
+        """Forget the socket."""
+
+    async def disconnect(self, code: int) -> None:
+        self.leave()
+        if self._pump is not None:
+            self._pump.cancel()
+
+
+class MarketConsumer(_Pumped):
+    """`/ws/markets/<id>`: the public stream, and the member's own part of it."""
+
+    stream: MarketStream | None = None
+
+    async def connect(self) -> None:
+        self.market_id = self.scope["url_route"]["kwargs"]["market_id"]
+        await self.accept()
+        if await hub().market(self.market_id) is None:
+            await self.close(code=UNKNOWN_MARKET)
+            return
+        self.open_socket()
+        self.socket.order(Do.RESYNC)
+        self.start()
+
+    async def resync(self) -> None:
+        """
+        Send a snapshot. The socket joins in the same step in which the snapshot is
+        taken, so that every later delta is behind it in the queue.
+        """
+        stream = await hub().market(self.market_id)
+        if stream is None:
+            return
+        self.leave()
+        self.stream = stream
+        snapshot: dict[str, Any] = stream.snapshot() | {"me": None}
+        stream.sockets.add(self.socket)
+        if self.socket.member_id is not None:
+            snapshot["me"] = await hub().read(
+                page_data.private_of, self.socket.member_id, self.market_id
+            )
+        await self.send(text_data=bus.encode(snapshot).decode())
+
+    def leave(self) -> None:
+        if self.stream is not None:
+            self.stream.sockets.discard(self.socket)
+
+
+class TickersConsumer(_Pumped):
+    """`/ws/tickers`: all tickers, then those that change."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        self.open_socket()
+        await hub().join_tickers(self.socket)
+        self.start()
+
+    def leave(self) -> None:
+        if hasattr(self, "socket"):
+            hub().leave_tickers(self.socket)

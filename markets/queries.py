@@ -1,0 +1,202 @@
+"""Reads of markets, orders and trades, for pages, endpoints and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from accounts.models.members import Member
+from exchange.lib import money
+from exchange.lib.errors import NotFound
+from exchange.lib.money import ZERO, plain
+from markets.models import Market, Order, Trade
+
+
+class UnknownMarket(NotFound):
+    """There is no such market."""
+
+    code = "unknown_market"
+    text = "There is no such market."
+
+
+def visible_markets() -> list[Market]:
+    """Return the markets shown to everybody, in the operator's order."""
+    shown = Market.objects.filter(is_visible=True).select_related("base", "quote")
+    return list(shown.order_by("sort_order", "id"))
+
+
+def all_market_ids() -> list[str]:
+    """Return every market's id, hidden ones included."""
+    return list(Market.objects.order_by("id").values_list("id", flat=True))
+
+
+def market_of(market_id: str) -> Market:
+    """Return a visible market with its currencies; raises UnknownMarket."""
+    shown = Market.objects.select_related("base", "quote")
+    try:
+        return shown.get(pk=market_id, is_visible=True)
+    except (Market.DoesNotExist, ValueError) as error:
+        raise UnknownMarket from error
+
+
+def order_of(member: Member, order_id: int) -> Order | None:
+    """Return a member's order, or None where there is none of theirs."""
+    mine = Order.objects.filter(pk=order_id, member_id=member.pk)
+    return mine.order_by("pk").first()
+
+
+def orders_of(
+    member: Member,
+    *,
+    market_id: str | None = None,
+    states: Sequence[str] | None = None,
+    limit: int,
+    offset: int = 0,
+    newest_first: bool = False,
+) -> list[Order]:
+    """Return a member's orders by id."""
+    orders = Order.objects.filter(member_id=member.pk)
+    if market_id is not None:
+        orders = orders.filter(market_id=market_id)
+    if states is not None:
+        orders = orders.filter(state__in=states)
+    return list(orders.order_by("-pk" if newest_first else "pk")[offset:][:limit])
+
+
+def trades(
+    market_id: str,
+    *,
+    limit: int,
+    after_id: int | None = None,
+    before_id: int | None = None,
+    until: datetime | None = None,
+    newest_first: bool = True,
+) -> list[Trade]:
+    """
+    Return a market's trades: ids above `after_id` and below `before_id`, made at
+    `until` or before.
+    """
+    found = Trade.objects.filter(market_id=market_id)
+    return _window(found, limit, after_id, before_id, until, newest_first)
+
+
+def trades_of(
+    member: Member,
+    *,
+    market_id: str,
+    limit: int,
+    after_id: int | None = None,
+    before_id: int | None = None,
+    until: datetime | None = None,
+    newest_first: bool = True,
+) -> list[Trade]:
+    """Return a member's own trades in a market, made as maker or taker."""
+    mine = Q(maker_id=member.pk) | Q(taker_id=member.pk)
+    found = Trade.objects.filter(mine, market_id=market_id)
+    return _window(found, limit, after_id, before_id, until, newest_first)
+
+
+def trades_of_order(order: Order) -> list[Trade]:
+    """Return an order's trades, oldest first."""
+    found = Trade.objects.filter(
+        Q(maker_order_id=order.pk) | Q(taker_order_id=order.pk)
+    )
+    return list(found.order_by("pk"))
+
+
+def _window(
+    found: QuerySet[Trade],
+    limit: int,
+    after_id: int | None,
+    before_id: int | None,
+    until: datetime | None,
+    newest_first: bool,
+) -> list[Trade]:
+    if after_id is not None:
+        found = found.filter(pk__gt=after_id)
+    if before_id is not None:
+        found = found.filter(pk__lt=before_id)
+    if until is not None:
+        found = found.filter(created_at__lte=until)
+    return list(found.order_by("-pk" if newest_first else "pk")[:limit])
+
+
+def remaining(order: Order) -> Decimal | None:
+    """Return the amount not yet traded; None for an order sized by funds."""
+    return None if order.amount is None else order.amount - order.filled
+
+
+def average_price(order: Order) -> Decimal:
+    """Return funds used over executed volume, to the market's tick; zero before a fill."""
+    if not order.filled:
+        return ZERO
+    return money.round_down(order.funds_used / order.filled, Decimal("0.00000001"))
+
+
+def order_view(order: Order) -> dict[str, Any]:
+    """Return an order as pages and streams show it to its owner."""
+    left = remaining(order)
+    return {
+        "id": order.pk,
+        "market": order.market_id,
+        "side": order.side,
+        "kind": order.kind,
+        "price": _plain(order.price),
+        "amount": _plain(order.amount),
+        "funds": _plain(order.funds),
+        "filled": plain(order.filled),
+        "remaining": _plain(left),
+        "average": plain(average_price(order)),
+        "state": order.state,
+        "why": order.closed_why,
+        "client_id": order.client_id,
+        "at": moment(order.created_at),
+    }
+
+
+def trade_view(trade: Trade) -> dict[str, Any]:
+    """Return a trade as everybody sees it; `side` is the taker's."""
+    return {
+        "id": trade.pk,
+        "price": plain(trade.price),
+        "amount": plain(trade.amount),
+        "funds": plain(trade.funds),
+        "side": trade.taker_side,
+        "at": moment(trade.created_at),
+    }
+
+
+def own_trade_views(trade: Trade, member_id: int) -> list[dict[str, Any]]:
+    """Return a trade as its maker or taker sees it: once per side that is theirs."""
+    sides = []
+    taker_bought = trade.taker_side == "buy"
+    if trade.maker_id == member_id:
+        side = "sell" if taker_bought else "buy"
+        sides.append(("maker", trade.maker_order_id, side, trade.maker_fee))
+    if trade.taker_id == member_id:
+        order = trade.taker_order_id
+        sides.append(("taker", order, trade.taker_side, trade.taker_fee))
+    return [
+        trade_view(trade)
+        | {
+            "market": trade.market_id,
+            "order_id": order_id,
+            "my_side": side,
+            "role": role,
+            "fee": plain(fee),
+        }
+        for role, order_id, side, fee in sides
+    ]
+
+
+def moment(at: datetime) -> str:
+    """Write a time the way the API does: 2026-11-22T10:00:00Z."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _plain(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount)

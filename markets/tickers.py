@@ -1,0 +1,91 @@
+"""
+Tickers: what a market did in the last 24 hours, by the minute.
+
+Computed from the 1-minute candles, so that the window moves by itself on a quiet day.
+`open` is the last price before the window, or the first inside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import connection
+
+from exchange.lib.money import ZERO, plain
+
+WINDOW = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """One market's figures; prices are None where nothing was traded or is offered."""
+
+    market_id: str
+    buy: Decimal | None
+    sell: Decimal | None
+    last: Decimal | None
+    open: Decimal | None
+    high: Decimal | None
+    low: Decimal | None
+    volume: Decimal
+    funds: Decimal
+    at: datetime
+
+    def as_json(self) -> dict[str, str | None]:
+        names = ("last", "open", "high", "low", "volume", "funds", "buy", "sell")
+        values = {name: getattr(self, name) for name in names}
+        return {
+            name: None if value is None else plain(value)
+            for name, value in values.items()
+        }
+
+
+# Best prices by the index of the open book; figures from at most 1,440 candles a market.
+_TICKERS = """
+SELECT market.id,
+    (SELECT price FROM markets_order WHERE market_id = market.id AND side = 'buy'
+        AND state = 'open' ORDER BY price DESC LIMIT 1),
+    (SELECT price FROM markets_order WHERE market_id = market.id AND side = 'sell'
+        AND state = 'open' ORDER BY price LIMIT 1),
+    last.close,
+    coalesce(before.close, day.open), day.high, day.low,
+    coalesce(day.volume, 0), coalesce(day.funds, 0)
+FROM markets_market AS market
+LEFT JOIN LATERAL (
+    SELECT close FROM markets_candle WHERE market_id = market.id
+        AND minute <= %(now)s ORDER BY minute DESC LIMIT 1
+) AS last ON true
+LEFT JOIN LATERAL (
+    SELECT close FROM markets_candle WHERE market_id = market.id
+        AND minute <= %(start)s ORDER BY minute DESC LIMIT 1
+) AS before ON true
+LEFT JOIN LATERAL (
+    SELECT max(high) AS high, min(low) AS low, sum(volume) AS volume,
+        sum(funds) AS funds, (array_agg(candle.open ORDER BY minute))[1] AS open
+    FROM markets_candle AS candle WHERE market_id = market.id
+        AND minute > %(start)s AND minute <= %(now)s
+) AS day ON true
+WHERE market.is_visible AND (%(market)s::text IS NULL OR market.id = %(market)s)
+ORDER BY market.sort_order, market.id
+"""
+
+
+def tickers(now: datetime) -> list[Ticker]:
+    """Return the tickers of all visible markets, in the operator's order."""
+    return _read(None, now)
+
+
+def ticker(market_id: str, now: datetime) -> Ticker:
+    """Return one market's ticker; an unknown market has an empty one."""
+    nothing = Ticker(market_id, *[None] * 6, ZERO, ZERO, now)
+    return next(iter(_read(market_id, now)), nothing)
+
+
+def _read(market_id: str | None, now: datetime) -> list[Ticker]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TICKERS, {"market": market_id, "now": now, "start": now - WINDOW}
+        )
+        return [Ticker(*row, now) for row in cursor.fetchall()]

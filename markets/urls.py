@@ -1,0 +1,21 @@
+"""Routes of the trading pages and of what their scripts ask for."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from markets import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("markets/<str:market_id>", views.market, name="market"),
+    path("markets/<str:market_id>/snapshot", views.snapshot, name="snapshot"),
+    path("markets/<str:market_id>/candles", views.candle_rows, name="candles"),
+    path("markets/<str:market_id>/orders", views.place, name="place_order"),
+    path("markets/<str:market_id>/orders/clear", views.clear, name="clear_orders"),
+    path(
+        "markets/<str:market_id>/orders/<int:order_id>",
+        views.cancel,
+        name="cancel_order",
+    ),
+]

@@ -1,0 +1,113 @@
+"""
+The books checked against themselves. Each function returns the rows that break a rule;
+an empty list is good news.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+Found = list[tuple[Any, ...]]
+
+# What the entries say each pocket holds: what came in minus what went out.
+_SUMS = """
+sums AS (
+    SELECT account_id, pocket, sum(amount) AS amount FROM (
+        SELECT target_id AS account_id, target_pocket AS pocket, amount
+        FROM wallets_entry
+        UNION ALL
+        SELECT source_id, source_pocket, -amount FROM wallets_entry
+    ) AS moves GROUP BY account_id, pocket
+)
+"""
+
+
+def unbalanced_currencies() -> Found:
+    """I-1: over all accounts of a currency the entries sum to zero, at every instant."""
+    return _rows(
+        f"""
+        WITH {_SUMS}
+        SELECT account.currency_id, sum(sums.amount)
+        FROM sums JOIN wallets_account AS account ON account.id = sums.account_id
+        GROUP BY account.currency_id HAVING sum(sums.amount) <> 0
+        """
+    )
+
+
+def entries_astray() -> Found:
+    """I-1: every entry joins two existing accounts of one currency."""
+    return _rows(
+        """
+        SELECT entry.id, source.currency_id, target.currency_id
+        FROM wallets_entry AS entry
+        LEFT JOIN wallets_account AS source ON source.id = entry.source_id
+        LEFT JOIN wallets_account AS target ON target.id = entry.target_id
+        WHERE source.currency_id IS DISTINCT FROM target.currency_id
+            OR source.id IS NULL
+        """
+    )
+
+
+def balances_unlike_entries() -> Found:
+    """I-2: a stored balance is the sum of its entries, pocket by pocket."""
+    return _rows(
+        f"""
+        WITH {_SUMS}, pockets AS (
+            SELECT account_id, 'a' AS pocket, available AS amount FROM wallets_balance
+            UNION ALL SELECT account_id, 'l', locked FROM wallets_balance
+        ), kept AS (
+            SELECT sums.* FROM sums
+            JOIN wallets_account AS account ON account.id = sums.account_id
+            WHERE account.member_id IS NOT NULL
+        )
+        SELECT account_id, pocket, pockets.amount, kept.amount
+        FROM pockets FULL JOIN kept USING (account_id, pocket)
+        WHERE coalesce(pockets.amount, 0) <> coalesce(kept.amount, 0)
+        """
+    )
+
+
+def below_zero() -> Found:
+    """I-3: no member's pocket, and no income of the house, is below zero."""
+    return _rows(
+        f"""
+        WITH {_SUMS}
+        SELECT account_id, available, locked FROM wallets_balance
+        WHERE NOT (available >= 0 AND locked >= 0)
+        UNION ALL
+        SELECT sums.account_id, sums.amount, 0 FROM sums
+        JOIN wallets_account AS account ON account.id = sums.account_id
+        WHERE account.house = 'fees' AND sums.amount < 0
+        """
+    )
+
+
+def locked_by_member() -> str:
+    """
+    Return SQL with (member_id, currency_id, locked) per balance, for those who know
+    what locks: orders, and later withdrawals.
+    """
+    return """
+        SELECT account.member_id, account.currency_id, balance.locked
+        FROM wallets_balance AS balance
+        JOIN wallets_account AS account ON account.id = balance.account_id
+    """
+
+
+def posted(reason: str) -> str:
+    """Return SQL with (reference, currency_id, amount) summed over one reason."""
+    return f"""
+        SELECT entry.reference, account.currency_id, sum(entry.amount) AS amount
+        FROM wallets_entry AS entry
+        JOIN wallets_account AS account ON account.id = entry.source_id
+        WHERE entry.reason = '{reason}'
+        GROUP BY entry.reference, account.currency_id
+    """
+
+
+def _rows(sql: str) -> Found:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
