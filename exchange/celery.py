@@ -14,10 +14,10 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 
-from django.conf import settings  # noqa: E402  needs the line above
+from django.conf import settings
 
-from exchange.lib.bus_amqp import HEARTBEAT_SECONDS  # noqa: E402
-from markets import floor_worker  # noqa: E402
+from exchange.lib.bus_amqp import HEARTBEAT_SECONDS
+from markets import floor_worker
 
 
 def _filesystem() -> dict[str, Any]:

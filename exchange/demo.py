@@ -36,9 +36,9 @@ BOTS = ("maker@example.com", "taker@example.com")
 
 # Where the demo's prices start: believable, and consistent with each other.
 START_PRICES = {
-    "btccny": Decimal("652000"),
-    "btcusd": Decimal("91200"),
-    "ltccny": Decimal("655"),
+    "btccny": Decimal(652000),
+    "btcusd": Decimal(91200),
+    "ltccny": Decimal(655),
     "ltcbtc": Decimal("0.00100"),
 }
 GRANTS = {
@@ -62,7 +62,11 @@ STEP = timedelta(minutes=1)
 # Of the price: how far one minute walks, how far apart the ladder's steps stand.
 WALK = 0.0006
 RUNG = Decimal("0.0004")
-NOTIONAL = {"cny": 4000, "usd": 600, "btc": Decimal("0.006")}  # of a usual order
+NOTIONAL = {
+    "cny": Decimal(4000),
+    "usd": Decimal(600),
+    "btc": Decimal("0.006"),
+}  # of a usual order
 
 
 class DemoInProduction(NotAllowed):
@@ -154,7 +158,7 @@ class _History:
             sign = 1 if side == Side.BUY else -1
             limit = round_down(price * (1 + sign * 5 * RUNG), market.tick)
             amount = self._amount(market, price)
-            self._place(self._taker, market, side, limit, amount, at)
+            self._place(self._taker, market, _limit(side, limit, amount), at)
         self._run(market, at)
 
     def _quote(self, market: Market, price: Decimal, at: datetime, rungs: int) -> None:
@@ -164,29 +168,27 @@ class _History:
             ask = max(round_down(price + gap, market.tick), bid + market.tick)
             for side, limit in ((Side.BUY, bid), (Side.SELL, ask)):
                 amount = self._amount(market, price)
-                self._place(self._maker, market, side, limit, amount, at)
+                self._place(self._maker, market, _limit(side, limit, amount), at)
 
     def _amount(self, market: Market, price: Decimal) -> Decimal:
-        usual = NOTIONAL[market.quote_id] / price
+        usual: Decimal = NOTIONAL[market.quote_id] / price
         spread = Decimal(str(round(self._random.lognormvariate(0, 0.8), 4)))
-        return max(round_down(usual * spread, market.lot), market.amount_min * 10)
+        least: Decimal = market.amount_min * 10
+        return max(round_down(usual * spread, market.lot), least)
 
     def _place(
-        self,
-        member: Member,
-        market: Market,
-        side: Side,
-        price: Decimal,
-        amount: Decimal,
-        at: datetime,
+        self, member: Member, market: Market, terms: Terms, at: datetime
     ) -> None:
-        terms = Terms(side.value, Order.Kind.LIMIT.value, price, amount)
         orders.place(
             member=member, market_id=market.pk, terms=terms, source="demo", now=at
         )
 
     def _run(self, market: Market, at: datetime) -> None:
         self._host.handle(market.pk, feed.waiting(market.pk), now=at)
+
+
+def _limit(side: Side, price: Decimal, amount: Decimal) -> Terms:
+    return Terms(side.value, Order.Kind.LIMIT.value, price, amount)
 
 
 def _minutes(now: datetime) -> Iterator[datetime]:

@@ -45,7 +45,7 @@ REPLAYS: list[tuple[str, Check]] = [("I-10", replay.journals_unlike_trades)]
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """One broken invariant: its id, the check that found it, and a row that breaks it."""
+    """One broken invariant: its id, who found it, and a row that breaks it."""
 
     id: str
     check: str

@@ -22,7 +22,8 @@ def locks_without_orders() -> Found:
             SELECT live.member_id,
                 CASE side WHEN 'buy' THEN quote_id ELSE base_id END AS currency_id,
                 sum(locked) AS locked
-            FROM markets_order AS live JOIN markets_market ON market_id = markets_market.id
+            FROM markets_order AS live
+            JOIN markets_market AS market ON market.id = live.market_id
             WHERE live.state IN ('pending', 'open') GROUP BY 1, 2
         )
         SELECT member_id, currency_id, held.locked, orders.locked

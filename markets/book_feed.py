@@ -74,8 +74,10 @@ class Mirror:
 
     def apply(self, *, prev: int, seq: int, book: list[list[str]]) -> bool:
         """
-        Follow one delta: (side, price, new total) for each changed level. Returns False,
-        and changes nothing, when a number was missed; an old delta is skipped.
+        Follow one delta: (side, price, new total) for each changed level.
+
+        Returns False, and changes nothing, when a number was missed; an old delta is
+        skipped.
         """
         if seq <= self.seq:
             return True

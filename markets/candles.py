@@ -84,14 +84,14 @@ def _derived(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT date_bin(%s, minute, %s) AS at,
+            SELECT date_bin(%s::interval, minute, %s) AS at,
                 (array_agg(open ORDER BY minute))[1], max(high), min(low),
                 (array_agg(close ORDER BY minute DESC))[1], sum(volume)
             FROM markets_candle
             WHERE market_id = %s AND minute >= %s AND minute < %s
             GROUP BY at
             """,
-            [timedelta(minutes=period_minutes), origin, market_id, start, end],
+            [f"{period_minutes} minutes", origin, market_id, start, end],
         )
         return {row[0]: Bar(*row) for row in cursor.fetchall()}
 

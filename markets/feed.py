@@ -19,7 +19,6 @@ import msgspec
 from exchange.lib import bus
 from markets.models import Order, StateRequest
 
-VERSION = 1
 SWEEP_LIMIT = 2000  # per market and sweep: a backlog is fed in bites
 
 
@@ -28,7 +27,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Literal["place", "cancel", "state"]
     id: int
-    v: Literal[1] = VERSION
+    v: Literal[1] = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ class MarketFloor:
             except (LostFloor, *PASSING):
                 self.forget()
                 raise
-            except Exception as cause:
+            except Exception as cause:  # noqa: BLE001  whatever it is, it is said
                 self.forget()
                 outcomes.append(self._expel(message, now, cause))
         return outcomes

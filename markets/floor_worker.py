@@ -105,7 +105,7 @@ class FloorStep(bootsteps.ConsumerStep):
         """Handle one market's deliveries; return those to try again later."""
         if self._host is None:
             return deliveries
-        messages = [feed.read(bytes(delivery.body)) for delivery in deliveries]
+        messages = [feed.read(_bytes(delivery.body)) for delivery in deliveries]
         verdict = self._host.handle(market_id, messages, now=timezone.now())
         if verdict is Verdict.LATER:
             return deliveries
@@ -115,6 +115,10 @@ class FloorStep(bootsteps.ConsumerStep):
             else:
                 delivery.requeue()
         return []
+
+
+def _bytes(body: bytes | memoryview | str | None) -> bytes:
+    return body.encode() if isinstance(body, str) else bytes(body or b"")
 
 
 def install(app: Celery) -> None:

@@ -421,7 +421,7 @@ class Command(models.Model):
 
 
 class StateRequest(models.Model):
-    """An operator's wish to halt or open a market; it travels the path of the orders."""
+    """An operator's wish to halt or open a market; it travels as orders do."""
 
     market = models.ForeignKey(Market, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=8, choices=Market.State)

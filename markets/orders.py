@@ -12,7 +12,6 @@ What happens to an order afterwards is settlement's business alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
@@ -352,7 +351,7 @@ SELECT taken.id, held.available, held.locked FROM taken, held
 """
 
 
-def _take(
+def _take(  # noqa: PLR0917  one caller, one statement
     member: Member,
     market: Market,
     checked: _Checked,

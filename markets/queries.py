@@ -108,7 +108,7 @@ def trades_of_order(order: Order) -> list[Trade]:
     return list(found.order_by("pk"))
 
 
-def _window(
+def _window(  # noqa: PLR0917  both callers pass them all
     found: QuerySet[Trade],
     limit: int,
     after_id: int | None,
@@ -131,7 +131,7 @@ def remaining(order: Order) -> Decimal | None:
 
 
 def average_price(order: Order) -> Decimal:
-    """Return funds used over executed volume, to the market's tick; zero before a fill."""
+    """Return funds used over executed volume, to 8 digits; zero before a fill."""
     if not order.filled:
         return ZERO
     return money.round_down(order.funds_used / order.filled, Decimal("0.00000001"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
@@ -42,7 +43,7 @@ class Ticker:
         }
 
 
-# Best prices by the index of the open book; figures from at most 1,440 candles a market.
+# Best prices by the index of the open book; figures from at most 1,440 candles each.
 _TICKERS = """
 SELECT market.id,
     (SELECT price FROM markets_order WHERE market_id = market.id AND side = 'buy'
@@ -79,7 +80,7 @@ def tickers(now: datetime) -> list[Ticker]:
 
 def ticker(market_id: str, now: datetime) -> Ticker:
     """Return one market's ticker; an unknown market has an empty one."""
-    nothing = Ticker(market_id, *[None] * 6, ZERO, ZERO, now)
+    nothing = Ticker(market_id, None, None, None, None, None, None, ZERO, ZERO, now)
     return next(iter(_read(market_id, now)), nothing)
 
 
@@ -88,4 +89,8 @@ def _read(market_id: str | None, now: datetime) -> list[Ticker]:
         cursor.execute(
             _TICKERS, {"market": market_id, "now": now, "start": now - WINDOW}
         )
-        return [Ticker(*row, now) for row in cursor.fetchall()]
+        return [_ticker(row, now) for row in cursor.fetchall()]
+
+
+def _ticker(row: tuple[Any, ...], now: datetime) -> Ticker:
+    return Ticker(*row, now)

@@ -25,7 +25,7 @@ sums AS (
 
 
 def unbalanced_currencies() -> Found:
-    """I-1: over all accounts of a currency the entries sum to zero, at every instant."""
+    """I-1: over all accounts of a currency the entries sum to zero."""
     return _rows(
         f"""
         WITH {_SUMS}

@@ -28,12 +28,14 @@ from exchange.lib.transactions import transaction, transaction_required
 from wallets.models.currencies import Currency
 from wallets.models.ledger import Account, House, Pocket, Reason
 
+__all__ = ["House", "Reason"]  # the words of the books, for those who post
+
 AVAILABLE = Pocket.AVAILABLE.value
 LOCKED = Pocket.LOCKED.value
 
 
 class InsufficientFunds(Refused):
-    """The pocket holds less than what was asked for. Facts: currency, needed, available."""
+    """The pocket holds less than asked for. Facts: currency, needed, available."""
 
     code = "insufficient_funds"
     text = "You do not have that much available."
@@ -51,7 +53,7 @@ class BadMove(BrokenPromise):
 
 
 class Move(NamedTuple):
-    """One amount from one pocket to another; becomes one entry. Amounts are positive."""
+    """A positive amount from one pocket to another; becomes one entry."""
 
     source: int
     source_pocket: str
@@ -95,7 +97,8 @@ _OPEN_ACCOUNT = """
 WITH account AS (
     INSERT INTO wallets_account (member_id, currency_id)
     VALUES (%(member)s, %(currency)s)
-    ON CONFLICT (member_id, currency_id) DO UPDATE SET currency_id = excluded.currency_id
+    ON CONFLICT (member_id, currency_id)
+        DO UPDATE SET currency_id = excluded.currency_id
     RETURNING id
 ), balance AS (
     INSERT INTO wallets_balance (account_id, available, locked)

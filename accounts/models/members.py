@@ -21,14 +21,17 @@ def new_serial() -> str:
     return "PEA" + "".join(secrets.choice(_SERIAL_LETTERS) for _ in range(8)) + "TIO"
 
 
-class MemberManager(BaseUserManager):
+class MemberManager(BaseUserManager):  # type: ignore[type-arg]  # not at run time
     """What Django's own commands need; everything else calls accounts.members."""
 
     def get_by_natural_key(self, username: str | None) -> Member:
-        return self.get(email__iexact=username)
+        member: Member = self.get(email__iexact=username)
+        return member
 
     def create_superuser(self, email: str, password: str, **extra: Any) -> Member:
-        member = self.model(email=email, is_staff=True, is_superuser=True, **extra)
+        member: Member = self.model(
+            email=email, is_staff=True, is_superuser=True, **extra
+        )
         member.set_password(password)
         member.save(using=self._db)
         return member
@@ -43,7 +46,9 @@ class Member(AbstractBaseUser, PermissionsMixin):
         CLOSED = "closed"  # may not sign in
 
     # Members' numbers are public (PEA…TIO); the id stays inside.
-    sn = models.CharField(max_length=14, unique=True, default=new_serial, editable=False)
+    sn = models.CharField(
+        max_length=14, unique=True, default=new_serial, editable=False
+    )
     email = models.EmailField(unique=True)
     display_name = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)

@@ -19,7 +19,7 @@ END $$;
 
 
 def append_only(table: str) -> RunSQL:
-    """Return the migration step that makes the table refuse UPDATE, DELETE, TRUNCATE."""
+    """Return the migration step after which a table refuses to be rewritten."""
     return RunSQL(
         sql=f"""
         {_FUNCTION}

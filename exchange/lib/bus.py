@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 
 def news() -> str:
@@ -78,25 +79,21 @@ def backlog(queue: str) -> int | None:
 
 def listener() -> Listener:
     """Return a new subscription to all news."""
-    if settings.AMQP_URL:
-        from exchange.lib.bus_amqp import AmqpListener
-
-        return AmqpListener(settings.AMQP_URL)
-    from exchange.lib.bus_notify import NotifyListener
-
-    return NotifyListener()
+    found: Listener = _of_the_driver("Listener")
+    return found
 
 
 @functools.cache
 def driver() -> Driver:
     """Return this process's driver."""
+    found: Driver = _of_the_driver("Driver")
+    return found
+
+
+def _of_the_driver(name: str) -> Any:
     if settings.AMQP_URL:
-        from exchange.lib.bus_amqp import AmqpDriver
-
-        return AmqpDriver(settings.AMQP_URL)
-    from exchange.lib.bus_notify import NotifyDriver
-
-    return NotifyDriver()
+        return import_string(f"exchange.lib.bus_amqp.Amqp{name}")(settings.AMQP_URL)
+    return import_string(f"exchange.lib.bus_notify.Notify{name}")()
 
 
 encode = msgspec.json.Encoder().encode

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Func, Q
 
 
-class AmountField(models.DecimalField):
+class AmountField(models.DecimalField):  # type: ignore[type-arg]  # not at run time
     """
     An exact amount. The column is plain NUMERIC: NUMERIC(p, s) would round silently
     what does not fit. Forms refuse more than 18 digits after the point.

@@ -84,7 +84,7 @@ def round_down(amount: Decimal, step: Decimal) -> Decimal:
 
 
 def round_up(amount: Decimal, step: Decimal) -> Decimal:
-    """Round away from zero to a whole number of steps: for what is owed to the house."""
+    """Round up to a whole number of steps: for what is owed to the house."""
     return _to_step(amount, step, ROUND_CEILING)
 
 

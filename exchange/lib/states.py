@@ -44,7 +44,7 @@ def advance(row: Row, move: str, *, by: str, field: str = "state", **facts: Any)
     fresh = lock_row(row)
     step = getattr(fresh, move)
     before = getattr(fresh, field)
-    if before in _targets(step, field):
+    if before in _targets(step):
         return fresh
     try:
         step(**facts)
@@ -63,6 +63,6 @@ def lock_row(row: Row) -> Row:
     return manager.select_for_update(no_key=True, of=("self",)).get(pk=row.pk)
 
 
-def _targets(step: Any, field: str) -> set[str]:
+def _targets(step: Any) -> set[str]:
     transitions = step._django_fsm.transitions.values()
     return {str(transition.target) for transition in transitions}

@@ -17,7 +17,7 @@ from typing import ParamSpec, TypeVar
 from django.db import OperationalError, connection
 from django.db import transaction as django_transaction
 
-from exchange.lib.errors import Busy, BrokenPromise
+from exchange.lib.errors import BrokenPromise, Busy
 
 P = ParamSpec("P")
 R = TypeVar("R")

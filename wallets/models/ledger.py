@@ -9,10 +9,11 @@ writes here.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
 
 from exchange.lib.fields import AmountField, sound_amount
 from wallets.models.currencies import Currency
@@ -20,7 +21,7 @@ from wallets.models.currencies import Currency
 # Entries are the hottest table. A foreign key would lock two account rows for every
 # entry (ten a trade); accounts are never deleted, only wallets.ledger writes entries,
 # and the audit checks that every entry's accounts exist.
-_UNKEYED = {"db_constraint": False, "db_index": False}
+_UNKEYED: dict[str, Any] = {"db_constraint": False, "db_index": False}
 
 
 class House(models.TextChoices):

@@ -50,7 +50,7 @@ class Command(BaseCommand):
             except (OSError, http.client.HTTPException) as error:
                 self.stderr.write(f"waiting for the exchange: {error}")
                 time.sleep(CALM_SECONDS)
-            time.sleep(random.expovariate(1 / PAUSE_SECONDS[role]))  # noqa: S311
+            time.sleep(random.expovariate(1 / PAUSE_SECONDS[role]))
 
     def client(self, email: str) -> Client:
         member = Member.objects.get(email=email)
@@ -117,7 +117,7 @@ class Taker:
             volume=plain(_amount(self._random, market, price)),
         )
         mine = self._client.get("orders", market=market.pk, limit=50)
-        if len(mine) > 10:  # noqa: PLR2004  what rested of its orders
+        if len(mine) > 10:
             self._client.post("orders/clear")
 
 
@@ -132,4 +132,5 @@ def _middle(client: Client, market: Market) -> Decimal:
 def _amount(dice: random.Random, market: Market, price: Decimal) -> Decimal:
     spread = Decimal(str(round(dice.lognormvariate(0, 0.8), 4)))
     amount = round_down(NOTIONAL[market.quote_id] / price * spread, market.lot)
-    return max(amount, market.amount_min * 10)
+    least: Decimal = market.amount_min * 10
+    return max(amount, least)

@@ -16,9 +16,15 @@ from wallets import ledger
 from wallets.ledger import House
 from wallets.models.currencies import Currency
 
-AMOUNTS = (
-    "tick lot amount_min notional_min collar maker_fee taker_fee".split()
-)  # strings in the file, so that YAML never makes floats of them
+AMOUNTS = [
+    "tick",
+    "lot",
+    "amount_min",
+    "notional_min",
+    "collar",
+    "maker_fee",
+    "taker_fee",
+]  # strings in the file, so that YAML never makes floats of them
 
 
 class Command(BaseCommand):
