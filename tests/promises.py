@@ -1,0 +1,86 @@
+"""
+Which promises are kept by which test: `make promises`.
+
+The promises stand in promises.txt; the tests say in a mark which they keep. The marks
+are read from the source, so that nothing has to run or even be importable.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+_LINE = re.compile(r"([A-Z]-\d+)\s+(.+)")
+_SET_ASIDE = "set aside:"
+
+
+def known() -> dict[str, str]:
+    """Return every promise: its number, and what it says."""
+    found: dict[str, str] = {}
+    for line in (TESTS / "promises.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None or match[1] in found:
+            raise ValueError(f"promises.txt: malformed or repeated: {line!r}")
+        found[match[1]] = match[2]
+    return found
+
+
+def kept() -> dict[str, list[str]]:
+    """Return, for each number in a mark, the tests that carry it."""
+    found = defaultdict(list)
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for number, test in marks(path.read_text()):
+            found[number].append(f"{path.relative_to(TESTS)}::{test}")
+    return dict(found)
+
+
+def marks(source: str) -> Iterator[tuple[str, str]]:
+    """Yield (number, test) for each promise marked on a function, class or module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for decorator in node.decorator_list:
+                yield from ((number, node.name) for number in _numbers(decorator))
+        elif isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "pytestmark"
+            for target in node.targets
+        ):
+            yield from ((number, "*") for number in _numbers(node.value))
+
+
+def _numbers(node: ast.expr) -> Iterator[str]:
+    for call in ast.walk(node):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr == "promise"
+        ):
+            yield from (
+                argument.value
+                for argument in call.args
+                if isinstance(argument, ast.Constant)
+                and isinstance(argument.value, str)
+            )
+
+
+def main() -> None:
+    promises, tests = known(), kept()
+    for number, text in promises.items():
+        sign = "=" if text.startswith(_SET_ASIDE) else "x" if number in tests else " "
+        print(f"[{sign}] {number:<5} {text}")
+        for test in tests.get(number, []):
+            print(f"            {test}")
+    aside = sum(text.startswith(_SET_ASIDE) for text in promises.values())
+    print(
+        f"\n{len(tests)} kept, {len(promises) - len(tests) - aside} open, "
+        f"{aside} set aside"
+    )
+
+
+if __name__ == "__main__":
+    main()
