@@ -7,10 +7,11 @@ e-mail is known or not. Bots sign their requests instead: see tokens.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import auth
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
-from django.utils import timezone
 
 from accounts import members, throttling
 from accounts.models.members import Member
@@ -24,7 +25,9 @@ class WrongCredentials(NotSignedIn):
     text = "The e-mail address or the password is wrong."
 
 
-def sign_in(request: HttpRequest, *, email: str, password: str) -> Member:
+def sign_in(
+    request: HttpRequest, *, email: str, password: str, now: datetime
+) -> Member:
     """
     Check the password and give the session to the member, under a new session id.
 
@@ -35,7 +38,6 @@ def sign_in(request: HttpRequest, *, email: str, password: str) -> Member:
         email = members.normalised(email)
     except members.BadEmail as error:
         raise WrongCredentials from error
-    now = timezone.now()  # as Django's own login will, for `last_login`
     address = throttling.client_address(request.META)
     throttling.count_sign_in(email=email, address=address, now=now)
     member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])

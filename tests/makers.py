@@ -1,5 +1,6 @@
 """
-Makes what tests need, through the real operations: members, money, keys, requests.
+Makes what tests need, through the real operations: members, money, keys, requests,
+matches.
 
 Nothing here writes a row itself. The signatures are computed by hand, not by the code
 under test, so that client and server cannot be wrong together.
@@ -15,14 +16,18 @@ import time
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
 from accounts import members, tokens
 from accounts.models.members import Member
 from exchange.lib.money import Money
+from markets import feed
+from markets.floor import MarketFloor
 from wallets import ledger
+
+# Django's test client adds `.json()` and more to responses; nobody typed that.
+Answer = Any
 
 PASSWORD = "correct horse battery staple"
 
@@ -56,6 +61,13 @@ def make_token(member: Member, **terms: Any) -> tokens.Issued:
     return tokens.issue(member=member, now=timezone.now(), **terms)
 
 
+def match(market_id: str) -> None:
+    """Let the floor of a market decide and settle all that waits."""
+    floor = MarketFloor(market_id)
+    floor.take_over()
+    floor.run(feed.waiting(market_id), now=timezone.now())
+
+
 class ApiClient:
     """
     A bot: signs like one, and sends like one.
@@ -64,27 +76,27 @@ class ApiClient:
     parameter may be given wrong on purpose: tonce=…, signature=…, access_key=….
     """
 
-    def __init__(self, issued: tokens.Issued, **meta: str) -> None:
+    def __init__(self, issued: tokens.Issued, **meta: Any) -> None:
         self.issued = issued
         self.browser = Client(raise_request_exception=False, **meta)
         self._tonce = 0
 
-    def get(self, path: str, **params: object) -> HttpResponse:
+    def get(self, path: str, **params: object) -> Answer:
         return self.send("GET", path, params)
 
-    def post(self, path: str, **params: object) -> HttpResponse:
+    def post(self, path: str, **params: object) -> Answer:
         return self.form("POST", path, params)
 
-    def send(self, verb: str, path: str, params: dict[str, object]) -> HttpResponse:
+    def send(self, verb: str, path: str, params: dict[str, object]) -> Answer:
         query = urlencode(self.signed(verb, path, params))
         return self._ask(verb, path, QUERY_STRING=query)
 
-    def form(self, verb: str, path: str, params: dict[str, object]) -> HttpResponse:
+    def form(self, verb: str, path: str, params: dict[str, object]) -> Answer:
         body = urlencode(self.signed(verb, path, params))
         kind = "application/x-www-form-urlencoded"
         return self._ask(verb, path, data=body, content_type=kind)
 
-    def json(self, verb: str, path: str, params: dict[str, object]) -> HttpResponse:
+    def json(self, verb: str, path: str, params: dict[str, object]) -> Answer:
         body = json.dumps(self.signed(verb, path, params))
         return self._ask(verb, path, data=body, content_type="application/json")
 
@@ -108,9 +120,8 @@ class ApiClient:
         self._tonce = max(self._tonce + 1, int(time.time() * 1000))
         return self._tonce
 
-    def _ask(self, verb: str, path: str, **request: Any) -> HttpResponse:
-        answer: HttpResponse = self.browser.generic(verb, f"/api/v2/{path}", **request)
-        return answer
+    def _ask(self, verb: str, path: str, **request: Any) -> Answer:
+        return self.browser.generic(verb, f"/api/v2/{path}", **request)
 
 
 def canonical(verb: str, path: str, params: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib import import_module
 
 import pytest
@@ -26,7 +27,8 @@ def visit(address: str = "192.0.2.1") -> HttpRequest:
 
 
 def knock(request: HttpRequest, email: str, password: str = PASSWORD) -> Member:
-    return sign_in.sign_in(request, email=email, password=password)
+    now = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    return sign_in.sign_in(request, email=email, password=password, now=now)
 
 
 @pytest.mark.promise("S-14")

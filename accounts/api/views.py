@@ -1,0 +1,147 @@
+"""
+What every endpoint of REST v2 has in common: parameters, keys, limits, JSON, CORS.
+
+An endpoint names the scopes that open it per verb, reads `self.parameters`, makes one
+call to the domain and answers. The endpoints themselves live with what they serve; most
+are in markets.api, which may look down here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, cast
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import throttling, tokens
+from accounts.api import errors, parameters
+from accounts.models.members import Member
+
+CREDENTIALS = ("access_key", "tonce", "signature")
+
+# Any page may call us: requests are signed, and no cookie of ours counts here.
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": (
+        "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After"
+    ),
+}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "*",
+    "Access-Control-Max-Age": "86400",  # a day, the most that browsers honour
+}
+
+
+class Json(BaseRenderer):
+    """JSON without blanks; amounts are texts already."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, *_context: Any) -> bytes:
+        return msgspec.json.encode(data)
+
+
+class ApiView(APIView):
+    """
+    An endpoint of REST v2.
+
+    `scopes` says per verb which scopes open it; a verb that is not in it is public. A
+    request that carries all three credentials is verified even where it is public.
+    """
+
+    scopes: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+    renderer_classes = (Json,)
+
+    parameters: parameters.Parameters
+    now: datetime
+    _member: Member | None = None
+    _standing: throttling.Standing | None = None
+
+    @property
+    def member(self) -> Member:
+        """Who signed this request. Only for verbs that are not public."""
+        if self._member is None:
+            raise errors.Failure(
+                401, errors.AUTHORIZATION_FAILED, "Authorization failed"
+            )
+        return self._member
+
+    def initial(self, request: Request, *args: Any, **path: Any) -> None:
+        self.now = timezone.now()
+        address = throttling.client_address(request.META)
+        self._standing = throttling.count_address(address, now=self.now)
+        if request.method == "OPTIONS":
+            return
+        if path.pop("suffix", ".json") != ".json":
+            raise errors.Failure(406, errors.GENERIC, "This API speaks JSON only.")
+        self.parameters = parameters.collect(request._request, path)
+        verb = str(request.method)
+        wanted = self.scopes.get("GET" if verb == "HEAD" else verb)
+        if self.parameters.has(*CREDENTIALS):
+            self._verify(request._request, wanted or (), address)
+        elif wanted is not None:
+            self.refuse_unsigned()
+
+    def perform_content_negotiation(
+        self, request: Request, force: bool = False
+    ) -> tuple[BaseRenderer, str]:
+        """There is one format; what the Accept header wishes changes nothing."""
+        return Json(), Json.media_type
+
+    def refuse_unsigned(self) -> None:
+        """Answer a private call without complete credentials."""
+        raise errors.Failure(401, errors.AUTHORIZATION_FAILED, "Authorization failed")
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """Answer a browser that asks whether it may call."""
+        return _as_response(HttpResponse(status=204, headers=_PREFLIGHT))
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, throttling.LimitReached):
+            self._standing = exc.standing
+        return _as_response(errors.answer(exc))
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in CORS.items():
+            response[name] = value
+        if (standing := self._standing) is not None:
+            response["RateLimit-Limit"] = str(standing.limit)
+            response["RateLimit-Remaining"] = str(standing.remaining)
+            response["RateLimit-Reset"] = str(standing.reset_seconds)
+        return response
+
+    def _verify(
+        self, request: HttpRequest, scopes: Sequence[str], address: str
+    ) -> None:
+        read = self.parameters.required
+        credentials = tokens.Credentials(*map(read, CREDENTIALS))
+        self.parameters.demand_valid()
+        query = self.parameters.canonical_query()
+        token = tokens.verify_request(
+            credentials=credentials,
+            payload=f"{request.method}|{request.path}|{query}",
+            scopes=scopes,
+            address=address,
+            now=self.now,
+        )
+        self._member = token.member
+        self._standing = throttling.count_key(token.access_key, now=self.now)
+
+
+def _as_response(response: HttpResponse) -> Response:
+    """REST framework passes on any answer; only its types insist on its own class."""
+    return cast(Response, response)

@@ -1,0 +1,100 @@
+"""
+What the admin of every app has in common: rows that are looked at, and actions that
+need a reason. The audit trail is shown here, because its table lives here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from exchange.lib import audit
+from exchange.lib.errors import ExchangeError
+from exchange.lib.models import AuditRecord
+
+
+# The type argument exists for the checker only.
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that only the exchange itself writes: nobody adds, changes or deletes."""
+
+    list_per_page = 50
+    # Counting a table of millions of rows takes longer than showing a page of it.
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return False
+
+    def has_delete_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return False
+
+
+class Kept(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that may be edited within bounds, on the record, and are never deleted."""
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        names = form.changed_data
+        audit.record(
+            f"operator:{request.user.pk}",
+            "edited" if change else "added",
+            f"{obj._meta.model_name}:{obj.pk}",
+            before={name: str(form.initial.get(name)) for name in names},
+            after={name: str(form.cleaned_data[name]) for name in names},
+        )
+
+    def has_delete_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return False
+
+
+class WithReason(ActionForm):
+    """Stands beside the choice of an action: people will read it for years."""
+
+    reason = forms.CharField(max_length=200, required=False)
+
+
+def run_on_each(
+    request: HttpRequest, rows: QuerySet[Any], deed: Callable[[Any, str, str], object]
+) -> None:
+    """
+    Do the deed to each selected row and say how it went.
+
+    The deed gets the row, the actor ("operator:3") and the reason typed in; a reason is
+    demanded, and a refusal of one row does not keep the others from theirs.
+    """
+    reason = request.POST.get("reason", "").strip()
+    if not reason:
+        messages.error(request, "Nothing done: please type a reason.")
+        return
+    by = f"operator:{request.user.pk}"
+    for row in rows:
+        try:
+            deed(row, by, reason)
+        except ExchangeError as error:
+            messages.error(request, f"{row}: {error.message}")
+        else:
+            messages.success(request, f"{row}: done.")
+
+
+@admin.register(AuditRecord)
+class AuditRecordAdmin(ReadOnly):
+    list_display = ("at", "actor", "action", "subject", "is_alarm", "facts")
+    list_filter = ("is_alarm", "action")
+    search_fields = ("subject", "actor", "action")
+    ordering = ("-pk",)

@@ -1,0 +1,189 @@
+"""
+The admin: everything is there to be read; history and money are not to be edited.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from accounts.models.members import Member
+from accounts.models.tokens import ApiToken
+from exchange.lib.models import AuditRecord
+from markets.models import Market, Order, StateRequest
+from tests.makers import ApiClient, fund, make_token, match
+
+OURS = ("accounts", "wallets", "markets", "lib")
+MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
+# Everything else is written by the exchange alone.
+EDITABLE = {"Currency", "Market", "Member"}
+
+
+@pytest.fixture
+def desk(olive: Member) -> Client:
+    """Olive's browser, signed in."""
+    client = Client()
+    client.force_login(olive)
+    return client
+
+
+def url(model: type[Model], page: str, *args: Any) -> str:
+    return reverse(
+        f"admin:{model._meta.label_lower.replace('.', '_')}_{page}", args=args
+    )
+
+
+def test_it_lists_every_model_it_can() -> None:
+    missing = {model for model in MODELS if model not in admin.site._registry}
+
+    # Django's admin takes no keys of several columns.
+    assert all(model._meta.is_composite_pk for model in missing)
+
+
+@pytest.mark.promise("A-1", "I-16")
+def test_it_lets_nobody_edit_what_the_exchange_writes(olive: Member) -> None:
+    request = RequestFactory().get("/admin/")
+    request.user = olive
+
+    for model, desk in admin.site._registry.items():
+        if model not in MODELS:
+            continue
+        assert not desk.has_delete_permission(request), model
+        if model.__name__ not in EDITABLE:
+            assert not desk.has_add_permission(request), model
+            assert not desk.has_change_permission(request), model
+
+
+def test_it_shows_every_list_and_row(
+    desk: Client, alice: Member, alices_bot: ApiClient
+) -> None:
+    fund(alice, "1 btc")
+    alices_bot.post("orders", market="btccny", side="sell", volume="0.1", price="90")
+    match("btccny")
+
+    for model in admin.site._registry:
+        if model not in MODELS:
+            continue
+        page = desk.get(url(model, "changelist"), {"q": "1"})
+        assert page.status_code == 200, model
+        for row in model._default_manager.all()[:3]:
+            page = desk.get(url(model, "change", row.pk))
+            assert page.status_code == 200, row
+
+
+@pytest.mark.promise("S-46")
+def test_it_never_shows_a_secret(desk: Client, alice: Member) -> None:
+    issued = make_token(alice)
+
+    token = desk.get(url(ApiToken, "change", issued.token.pk)).content.decode()
+    member = desk.get(url(Member, "change", alice.pk)).content.decode()
+
+    assert issued.access_key in token
+    assert issued.secret_key not in token
+    assert "secret" not in token
+    assert "argon2" not in member
+
+
+def test_it_keeps_members_out(alice: Member) -> None:
+    client = Client()
+    client.force_login(alice)
+
+    assert client.get(reverse("admin:index")).status_code == 302
+
+
+def act(desk: Client, model: type[Model], action: str, row: Model, reason: str) -> None:
+    form = {"action": action, "_selected_action": [row.pk], "reason": reason}
+    answer = desk.post(url(model, "changelist"), form)
+    assert answer.status_code == 302
+
+
+def test_it_halts_a_market_with_a_reason(desk: Client, olive: Member) -> None:
+    market = Market.objects.get(pk="btccny")
+
+    act(desk, Market, "halt", market, "")
+    act(desk, Market, "halt", market, "the node is stuck")
+    match("btccny")
+
+    request = StateRequest.objects.get()
+    assert (request.state, request.reason) == ("halted", "the node is stuck")
+    assert request.by == f"operator:{olive.pk}"
+    assert Market.objects.get(pk="btccny").state == "halted"
+
+
+def test_it_freezes_a_member_with_a_reason(
+    desk: Client, olive: Member, alice: Member
+) -> None:
+    act(desk, Member, "freeze", alice, "")
+    assert Member.objects.get(pk=alice.pk).may_trade
+
+    act(desk, Member, "freeze", alice, "a stolen phone")
+
+    assert not Member.objects.get(pk=alice.pk).may_trade
+    deed = AuditRecord.objects.get(action="member_frozen")
+    assert deed.actor == f"operator:{olive.pk}"
+
+
+def test_it_revokes_a_key(desk: Client, alice: Member) -> None:
+    issued = make_token(alice)
+
+    act(desk, ApiToken, "revoke", issued.token, "")
+
+    assert ApiToken.objects.get(pk=issued.token.pk).revoked_at is not None
+
+
+def terms(market: Market, **changes: object) -> dict[str, object]:
+    """Fill in the market's form."""
+    names = (
+        "tick lot amount_min notional_min open_orders_max collar maker_fee taker_fee"
+    )
+    form = {name: getattr(market, name) for name in [*names.split(), "sort_order"]}
+    return {**form, "is_visible": "on", **changes}
+
+
+def test_it_edits_a_market_on_the_record(desk: Client) -> None:
+    market = Market.objects.get(pk="btccny")
+
+    answer = desk.post(
+        url(Market, "change", market.pk), terms(market, taker_fee="0.003")
+    )
+
+    assert answer.status_code == 302
+    assert str(Market.objects.get(pk="btccny").taker_fee) == "0.003"
+    deed = AuditRecord.objects.get(subject="market:btccny")
+    assert deed.action == "edited"
+    assert (deed.facts["before"], deed.facts["after"]) == (
+        {"taker_fee": "0.002"},
+        {"taker_fee": "0.003"},
+    )
+
+
+def test_it_keeps_the_grid_of_a_market_in_use(
+    desk: Client, alice: Member, alices_bot: ApiClient
+) -> None:
+    fund(alice, "1 btc")
+    alices_bot.post("orders", market="btccny", side="sell", volume="0.1", price="90")
+    assert Order.objects.exists()
+    market = Market.objects.get(pk="btccny")
+
+    answer = desk.post(url(Market, "change", market.pk), terms(market, tick="0.02"))
+
+    assert answer.status_code == 200
+    assert "Tick and lot are fixed" in answer.content.decode()
+    assert Market.objects.get(pk="btccny").tick == market.tick
+
+
+def test_it_keeps_trades_exact(desk: Client) -> None:
+    market = Market.objects.get(pk="btccny")
+
+    answer = desk.post(
+        url(Market, "change", market.pk), terms(market, lot="0.000000001")
+    )
+
+    assert answer.status_code == 200
+    assert Market.objects.get(pk="btccny").lot == market.lot

@@ -1,0 +1,174 @@
+"""REST v2, public: markets, tickers, depth, trades, the clock."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.test import Client
+
+from accounts.models.members import Member
+from markets.models import Market, Trade
+from tests.makers import Answer, ApiClient, fund, match
+
+pytestmark = pytest.mark.django_db
+
+
+def ask(path: str) -> Answer:
+    answer = Client().get(f"/api/v2/{path}")
+    assert answer["Access-Control-Allow-Origin"] == "*"
+    return answer
+
+
+@pytest.fixture
+def three_trades(
+    alice: Member, bob: Member, alices_bot: ApiClient, bobs_bot: ApiClient
+) -> list[Trade]:
+    """Bob buys 0.1 at 100, 101 and 102; 0.2 stay on offer at 103, his bid at 99."""
+    fund(alice, "10 btc")
+    fund(bob, "10000 cny")
+    for price in (100, 101, 102, 103):
+        volume = "0.2" if price == 103 else "0.1"
+        alices_bot.post(
+            "orders", market="btccny", side="sell", volume=volume, price=price
+        )
+    bobs_bot.post("orders", market="btccny", side="buy", volume="0.3", price=102)
+    bobs_bot.post("orders", market="btccny", side="buy", volume="1.5", price=99)
+    bobs_bot.post("orders", market="btccny", side="buy", volume="0.5", price=98)
+    match("btccny")
+    return list(Trade.objects.order_by("pk"))
+
+
+def test_it_lists_the_visible_markets() -> None:
+    Market.objects.filter(pk="btcusd").update(is_visible=False)
+
+    markets = ask("markets").json()
+
+    assert markets == [
+        {"id": "btccny", "name": "BTC/CNY"},
+        {"id": "ltccny", "name": "LTC/CNY"},
+        {"id": "ltcbtc", "name": "LTC/BTC"},
+    ]
+    assert list(markets[0]) == ["id", "name"]
+
+
+def test_it_says_the_time() -> None:
+    answer = ask("timestamp")
+
+    assert answer.content.isdigit()
+    assert abs(int(answer.content) - time.time()) <= 2
+
+
+def test_it_shows_zeros_before_the_first_trade() -> None:
+    ticker = ask("tickers/btccny").json()
+
+    assert list(ticker) == ["at", "ticker"]
+    assert list(ticker["ticker"].items()) == [
+        ("buy", "0.0"),
+        ("sell", "0.0"),
+        ("low", "0.0"),
+        ("high", "0.0"),
+        ("last", "0.0"),
+        ("vol", "0.0"),
+    ]
+
+
+def test_it_shows_tickers(three_trades: list[Trade]) -> None:
+    tickers = ask("tickers.json").json()
+
+    assert list(tickers) == ["btccny", "btcusd", "ltccny", "ltcbtc"]
+    assert tickers["btccny"]["ticker"] == {
+        "buy": "99.0",
+        "sell": "103.0",
+        "low": "100.0",
+        "high": "102.0",
+        "last": "102.0",
+        "vol": "0.3",
+    }
+    assert ask("tickers/btccny.json").json()["ticker"] == tickers["btccny"]["ticker"]
+
+
+def test_it_shows_depth_dearest_first(three_trades: list[Trade]) -> None:
+    depth = ask("depth?market=btccny").json()
+    best = ask("depth?market=btccny&limit=1").json()
+
+    assert list(depth) == ["timestamp", "asks", "bids"]
+    assert isinstance(depth["timestamp"], int)
+    assert depth["asks"] == [["103.0", "0.2"]]
+    assert depth["bids"] == [["99.0", "1.5"], ["98.0", "0.5"]]
+    assert best["bids"] == [["99.0", "1.5"]]
+
+
+def test_it_ends_asks_with_the_best(alice: Member, alices_bot: ApiClient) -> None:
+    fund(alice, "1 btc")
+    for price in (105, 103, 104):
+        alices_bot.post(
+            "orders", market="btccny", side="sell", volume="0.1", price=price
+        )
+    match("btccny")
+
+    asks = ask("depth?market=btccny&limit=2").json()["asks"]
+
+    assert asks == [["104.0", "0.1"], ["103.0", "0.1"]]
+
+
+def test_it_shows_trades_in_the_ancestors_shape(three_trades: list[Trade]) -> None:
+    newest = ask("trades?market=btccny").json()[0]
+
+    assert list(newest.items()) == [
+        ("id", three_trades[-1].pk),
+        ("price", "102.0"),
+        ("volume", "0.1"),
+        ("funds", "10.2"),
+        ("market", "btccny"),
+        ("created_at", newest["created_at"]),
+        ("side", None),
+        ("taker_side", "buy"),
+    ]
+
+
+def test_it_pages_trades(three_trades: list[Trade]) -> None:
+    first, second, third = [trade.pk for trade in three_trades]
+    second_of_them = int(three_trades[0].created_at.timestamp())
+
+    def ids(**params: object) -> list[int]:
+        query = "&".join(f"{name}={value}" for name, value in params.items())
+        answer = ask(f"trades?market=btccny&{query}")
+        return [trade["id"] for trade in answer.json()]
+
+    assert ids() == [third, second, first]
+    assert ids(order_by="asc") == [first, second, third]
+    assert ids(limit=1) == [third]
+    assert ids(**{"from": first}) == [third, second]
+    assert ids(to=third) == [second, first]
+    assert ids(**{"from": first, "to": third}) == [second]
+    assert ids(timestamp=second_of_them) == [third, second, first]
+    assert ids(timestamp=second_of_them - 1) == []
+    assert ids(timestamp="9" * 18) == [third, second, first]
+    assert ids(timestamp=-5) == []
+
+
+BAD = {
+    "tickers/nope": "market does not have a valid value",
+    "tickers/btc%00cny": "A parameter is invalid: it is not plain text.",
+    "depth": "market is missing",
+    "depth?market=": "market does not have a valid value",
+    "depth?market=nope": "market does not have a valid value",
+    "depth?market=btccny&limit=0": "limit must be in range: 1..1000",
+    "depth?market=btccny&limit=1001": "limit must be in range: 1..1000",
+    "depth?market=btccny&limit=1e3": "limit is invalid",
+    "trades?market=btccny&limit=": "limit is invalid",
+    "trades?market=btccny&from=x": "from is invalid",
+    "trades?market=btccny&to=1.5": "to is invalid",
+    "trades?market=btccny&timestamp=now": "timestamp is invalid",
+    "trades?market=btccny&order_by=up": "order_by does not have a valid value",
+    "trades?limit=0": "market is missing, limit must be in range: 1..1000",
+}
+
+
+def test_it_names_what_is_wrong() -> None:
+    for path, expected in BAD.items():
+        answer = ask(path)
+
+        refusal = {"error": {"code": 1001, "message": expected}}
+        assert (answer.status_code, answer.json()) == (400, refusal), path

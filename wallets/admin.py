@@ -1,0 +1,65 @@
+"""Currencies, and the books: to be read by operators, and written by the ledger."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from exchange.lib.admin import Kept, ReadOnly
+from wallets.models.currencies import Currency
+from wallets.models.ledger import Account, Balance, Entry
+
+
+@admin.register(Currency)
+class CurrencyAdmin(Kept):
+    list_display = ("code", "name", "kind", "scale", "digits", "is_visible")
+    list_filter = ("kind", "is_visible")
+    search_fields = ("code", "name")
+    ordering = ("sort_order", "code")
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Currency | None = None
+    ) -> list[str]:
+        """The ledger counts in these as soon as the currency exists."""
+        return [] if obj is None else ["code", "kind", "scale"]
+
+
+@admin.register(Account)
+class AccountAdmin(ReadOnly):
+    list_display = ("id", "currency", "member", "house")
+    list_filter = ("currency", "house")
+    list_select_related = ("member",)
+    search_fields = ("member__email", "member__sn")
+    ordering = ("-pk",)
+
+
+@admin.register(Balance)
+class BalanceAdmin(ReadOnly):
+    list_display = ("account", "currency", "available", "locked")
+    list_filter = ("account__currency",)
+    list_select_related = ("account__member",)
+    search_fields = ("account__member__email", "account__member__sn")
+    ordering = ("-pk",)
+
+    @admin.display(ordering="account__currency")
+    def currency(self, row: Balance) -> str:
+        return str(row.account.currency_id)
+
+
+@admin.register(Entry)
+class EntryAdmin(ReadOnly):
+    list_display = (
+        "id",
+        "at",
+        "amount",
+        "source",
+        "source_pocket",
+        "target",
+        "target_pocket",
+        "reason",
+        "reference",
+    )
+    list_filter = ("reason",)
+    list_select_related = ("source", "target")
+    search_fields = ("=reference",)
+    ordering = ("-pk",)
