@@ -216,14 +216,14 @@ class Supervisor:
             pump.join(timeout=1)
 
     def _stop(self, programs: Iterable[Program]) -> None:
-        asked = self._stop_requests
         alive = list(programs)
         for program in alive:
             if program.process is not None:
                 program.process.send_signal(program.stop_signal)
         deadline = time.monotonic() + _STOP_SECONDS_MAX
         while alive:
-            if time.monotonic() > deadline or self._stop_requests > max(asked, 1):
+            # Whoever asks twice does not want to wait.
+            if time.monotonic() > deadline or self._stop_requests > 1:
                 for program in alive:
                     self.say(f"{program.name} is killed")
                     _kill_group(program.process)
@@ -251,6 +251,7 @@ def _kill_group(process: subprocess.Popen[bytes] | None) -> None:
         os.killpg(process.pid, signal.SIGKILL)  # its session is its own
     except ProcessLookupError:
         pass
+    process.wait()
 
 
 def _ending(code: int) -> str:

@@ -93,16 +93,15 @@ def prepare(data: Path, *, durable: bool = True) -> None:
     It is made aside and moved into place, so that an interrupted first start leaves
     nothing half made behind. Raises CannotRun.
     """
-    cluster = _cluster(data)
+    cluster, sockets = _cluster(data), _socket_folder(data)
+    if sockets != cluster:
+        _private_folder(sockets)
     if not (cluster / "PG_VERSION").exists():
         draft = cluster.with_name("postgres.new")
         shutil.rmtree(draft, ignore_errors=True)
         _private_folder(draft)
         _initialise(draft, durable=durable)
         draft.rename(cluster)
-    sockets = _socket_folder(data)
-    if sockets != cluster:
-        _private_folder(sockets)
 
 
 def command(data: Path, *, durable: bool = True) -> list[str]:
