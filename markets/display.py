@@ -77,7 +77,7 @@ def order(market: Market, order: dict[str, Any]) -> dict[str, str]:
     filled = "–"
     if amount is not None:
         share = Decimal(order["filled"]) * 100 / Decimal(amount)
-        filled = f"{padded(f'{money.round_down(share, TENTH):f}', 0)} %"
+        filled = f"{money.round_down(share, TENTH):.1f} %"
     return {
         "key": str(order["id"]),
         "side": order["side"],
