@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import django
 from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
+django.setup()  # the floor's modules import models
 
-from django.conf import settings
+from django.conf import settings  # noqa: E402
 
-from exchange.lib.bus_amqp import HEARTBEAT_SECONDS
-from markets import floor_worker
+from exchange.lib.bus_amqp import HEARTBEAT_SECONDS  # noqa: E402
+from markets import floor_worker  # noqa: E402
 
 
 def _filesystem() -> dict[str, Any]:

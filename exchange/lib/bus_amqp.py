@@ -12,6 +12,7 @@ published `mandatory`: a confirm alone does not mean that a queue took the messa
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -29,6 +30,7 @@ log = logging.getLogger("exchange.bus")
 
 HEARTBEAT_SECONDS = 4
 RECONNECT_SECONDS = 0.5
+FIRST_TRY_SECONDS = 2  # what a fresh process waits for its connection, once
 WORK_QUEUE_ARGUMENTS = {
     "x-queue-type": "quorum",
     "x-single-active-consumer": True,
@@ -63,7 +65,7 @@ class AmqpDriver:
         self._mine().submit([(None, body)])
 
     def is_out(self) -> bool:
-        return not self._mine().is_connected
+        return self._mine().is_out()
 
     def backlog(self, queue: str) -> int | None:
         try:
@@ -107,23 +109,27 @@ class _Publisher(threading.Thread):
         self._waiting: dict[int, str] = {}  # delivery tag -> queue
         self._next_tag = 1
         self._first_try = threading.Event()
+        self._patience_ends_at = time.monotonic() + FIRST_TRY_SECONDS
         self._outbox: list[tuple[str | None, bytes]] = []
         self._outbox_lock = threading.Lock()
         self.is_connected = False
         self.taken = 0
         self.refused = 0
 
+    def is_out(self) -> bool:
+        """Say whether we know to be without the broker; called from any thread."""
+        if not self._first_try.is_set():
+            patience = self._patience_ends_at - time.monotonic()
+            self._first_try.wait(timeout=max(patience, 0))
+        return not self.is_connected
+
     def submit(self, messages: list[tuple[str | None, bytes]]) -> None:
         """Hand messages over; called from any thread."""
-        self._first_try.wait(timeout=2)  # a fresh process gets its connection first
-        connection = self._connection
-        if not self.is_connected or connection is None:
+        if self.is_out() or self._connection is None:
             return
         with self._outbox_lock:
-            was_empty = not self._outbox
             self._outbox.extend(messages)
-        if was_empty:
-            connection.ioloop.add_callback_threadsafe(self._flush)
+        self._connection.ioloop.add_callback_threadsafe(self._flush)
 
     def run(self) -> None:
         while True:
@@ -138,6 +144,8 @@ class _Publisher(threading.Thread):
             except (AMQPError, OSError) as error:
                 log.warning("broker connection failed: %s", error)
             self._lost()
+            if self._connection is not None:
+                self._connection.ioloop.close()
             time.sleep(RECONNECT_SECONDS)
 
     def _opened(self, connection: SelectConnection) -> None:
@@ -159,6 +167,7 @@ class _Publisher(threading.Thread):
         self.is_connected = True
         self._first_try.set()
         log.info("broker connected")
+        self._flush()  # what was handed over while the connection before was ending
 
     def _flush(self) -> None:
         with self._outbox_lock:
@@ -184,7 +193,8 @@ class _Publisher(threading.Thread):
     def _confirmed(self, frame: Any) -> None:
         method = frame.method
         tags = (
-            [tag for tag in self._waiting if tag <= method.delivery_tag]
+            # Tags grow, and a dictionary keeps their order.
+            list(itertools.takewhile(method.delivery_tag.__ge__, self._waiting))
             if method.multiple
             else [method.delivery_tag]
         )
@@ -198,6 +208,7 @@ class _Publisher(threading.Thread):
         log.warning("no queue %s took a message; it will be re-fed", method.routing_key)
         self._declared.discard(method.routing_key)
         self.refused += 1
+        self.taken -= 1  # an unroutable message is confirmed, too: that will not count
 
     def _failed(self, connection: SelectConnection, error: Any) -> None:
         log.warning("broker unreachable: %s", error)

@@ -87,8 +87,8 @@ class NotifyReader:
         self._connection.close()
 
     def _join(self, part: str) -> tuple[str, bytes] | None:
-        mark, text = part[0], part[1:]
-        if mark == ">":  # more follows
+        following, _, text = part.partition(":")
+        if following != "0":
             self._buffer += text
             return None
         whole, self._buffer = self._buffer + text, ""
@@ -130,9 +130,10 @@ class NotifyListener:
 
 
 def _cut(text: str) -> list[str]:
-    """Cut a text into parts that fit a notification: ">" more follows, "." the last."""
-    if len(text) <= _PART // 4 or len(text.encode()) <= _PART:
-        return ["." + text]
+    """
+    Cut a text into parts that fit a notification, each headed by how many follow: of
+    equal notifications in one transaction PostgreSQL delivers one.
+    """
     size = _PART if text.isascii() else _PART // 4
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
-    return [">" + piece for piece in pieces[:-1]] + ["." + pieces[-1]]
+    return [f"{len(pieces) - n}:{piece}" for n, piece in enumerate(pieces, start=1)]

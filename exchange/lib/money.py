@@ -118,10 +118,10 @@ class Money:
         return cls(parse(amount), currency.lower())
 
     def __add__(self, other: Money) -> Money:
-        return Money(self.amount + self._same(other), self.currency)
+        return Money(EXACT.add(self.amount, self._same(other)), self.currency)
 
     def __sub__(self, other: Money) -> Money:
-        return Money(self.amount - self._same(other), self.currency)
+        return Money(EXACT.subtract(self.amount, self._same(other)), self.currency)
 
     def __lt__(self, other: Money) -> bool:
         return self.amount < self._same(other)

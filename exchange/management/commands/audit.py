@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 
 from exchange import invariants
 
@@ -21,7 +22,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        breaks = invariants.check_all(replaying=not options["no_replay"])
+        try:
+            breaks = invariants.check_all(replaying=not options["no_replay"])
+        except OperationalError as error:
+            raise CommandError(f"The database cannot be reached: {error}") from error
         for found in breaks:
             self.stdout.write(json.dumps(found.as_json()))
         if breaks:

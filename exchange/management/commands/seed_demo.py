@@ -18,9 +18,15 @@ class Command(BaseCommand):
         now = timezone.now()
         people = demo.invite(now=now)
         if settings.DEMO:
-            self.stdout.write("Making a few hours of history …")
-            self.stdout.flush()
-            demo.stock(now=now)
+            self._told = -1
+            demo.stock(now=now, progress=self._say)
         width = max(len(person.email) for person in people)
         for person in people:
             self.stdout.write(f"  {person.email:<{width}}  {person.password}")
+
+    def _say(self, percent: int) -> None:
+        """Tell every tenth: it is the longest step of a first start."""
+        if percent // 10 != self._told:
+            self._told = percent // 10
+            self.stdout.write(f"making a few hours of history: {percent} %")
+            self.stdout.flush()
