@@ -1,0 +1,108 @@
+"""The account pages: signing in and out."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from accounts.models.members import Member
+from accounts.throttling import SIGN_INS_PER_ACCOUNT_AND_ADDRESS
+from tests.makers import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+GOOD = {"email": "bob@example.com", "password": PASSWORD}
+
+
+@pytest.fixture
+def browser() -> Client:
+    return Client()
+
+
+def test_it_signs_in_and_goes_on_to_where_one_wanted_to_be(
+    bob: Member, browser: Client
+) -> None:
+    answer = browser.post("/signin", {**GOOD, "next": "/markets/btccny"})
+
+    assert (answer.status_code, answer["Location"]) == (302, "/markets/btccny")
+    assert browser.get("/").wsgi_request.user == bob
+
+
+@pytest.mark.promise("S-60")
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "https:evil.example",
+    ],
+)
+def test_it_goes_home_rather_than_to_another_site(
+    bob: Member, browser: Client, elsewhere: str
+) -> None:
+    answer = browser.post("/signin", {**GOOD, "next": elsewhere})
+
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"password": "not the password"}, {"email": "nobody@example.com"}]
+)
+def test_it_says_the_same_of_a_wrong_address_and_a_wrong_password(
+    bob: Member, browser: Client, wrong: dict[str, str]
+) -> None:
+    answer = browser.post("/signin", GOOD | wrong)
+
+    assert answer.status_code == 401
+    assert b"The e-mail address or the password is wrong." in answer.content
+    assert PASSWORD.encode() not in answer.content
+
+
+@pytest.mark.parametrize("missing", ["email", "password"])
+def test_it_asks_for_what_is_missing(browser: Client, missing: str) -> None:
+    answer = browser.post("/signin", {**GOOD, missing: ""})
+
+    assert answer.status_code == 400
+    assert b"This field is required." in answer.content
+
+
+def test_it_lets_nobody_try_for_ever(bob: Member, browser: Client) -> None:
+    wrong = {**GOOD, "password": "not the password"}
+    for _ in range(SIGN_INS_PER_ACCOUNT_AND_ADDRESS):
+        browser.post("/signin", wrong)
+
+    answer = browser.post("/signin", GOOD)
+
+    assert answer.status_code == 429
+    assert int(answer["Retry-After"]) > 0
+
+
+def test_it_takes_a_member_who_is_in_straight_on(bob: Member, browser: Client) -> None:
+    browser.force_login(bob)
+
+    answer = browser.get("/signin?next=/markets/btccny")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/markets/btccny")
+
+
+@pytest.mark.promise("S-5")
+def test_it_lets_password_managers_work(browser: Client) -> None:
+    page = browser.get("/signin").content.decode()
+
+    assert 'autocomplete="username"' in page
+    assert 'autocomplete="current-password"' in page
+
+
+@pytest.mark.promise("S-57")
+def test_it_signs_out_by_post_only(bob: Member, browser: Client) -> None:
+    browser.force_login(bob)
+
+    by_link = browser.get("/signout")
+    still_in = browser.get("/").wsgi_request.user
+    by_button = browser.post("/signout")
+
+    assert (by_link.status_code, still_in) == (405, bob)
+    assert (by_button.status_code, by_button["Location"]) == (302, "/")
+    assert browser.get("/").wsgi_request.user.is_anonymous
