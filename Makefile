@@ -80,7 +80,7 @@ setup-tests: $(TOOLS) $(FRONT_END)
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed, and $(PYTHON) is not:" \
-			"$$($(PYTHON) --version 2>&1)." >&2; \
+			"$$($(PYTHON) --version 2>&1 | head -n 1)." >&2; \
 		echo "Install one (apt-get install python3), or say which:" \
 			"make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
