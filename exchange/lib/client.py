@@ -13,7 +13,7 @@ import http.client
 import json
 import time
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 TIMEOUT_SECONDS = 10
 
@@ -40,6 +40,11 @@ class Client:
     def get(self, path: str, **params: object) -> Any:
         """GET /api/v2/<path>, signed; returns the decoded JSON or raises ApiError."""
         query = self._signed("GET", f"/api/v2/{path}", params)
+        return self._ask("GET", f"/api/v2/{path}?{query}", None)
+
+    def read(self, path: str, **params: object) -> Any:
+        """GET a public path of /api/v2, unsigned."""
+        query = urlencode({name: str(value) for name, value in params.items()})
         return self._ask("GET", f"/api/v2/{path}?{query}", None)
 
     def post(self, path: str, **params: object) -> Any:

@@ -103,7 +103,7 @@ class Taker:
     def act(self, market: Market) -> None:
         """Buy or sell what somebody offers, now and then through several levels."""
         side = self._random.choice(("buy", "sell"))
-        depth = self._client.get("depth", market=market.pk, limit=3)
+        depth = self._client.read("depth", market=market.pk, limit=3)
         # The ancestor's depth lists both sides highest price first.
         levels = depth["asks"][::-1] if side == "buy" else depth["bids"]
         if not levels:
@@ -122,7 +122,7 @@ class Taker:
 
 
 def _middle(client: Client, market: Market) -> Decimal:
-    ticker = client.get(f"tickers/{market.pk}")["ticker"]
+    ticker = client.read(f"tickers/{market.pk}")["ticker"]
     buy, sell = Decimal(ticker["buy"]), Decimal(ticker["sell"])
     if buy and sell:
         return (buy + sell) / 2
