@@ -49,14 +49,20 @@ class LimitReached(TooMany):
         )
 
 
-def count_address(address: str, *, now: datetime) -> Standing:
-    """Count a request of this client address. Raises LimitReached."""
-    return _count(f"address:{address}", settings.RATE_LIMIT_PER_ADDRESS, now)
+def count_address(address: str, *, now: datetime, bucket: str = "all") -> Standing:
+    """
+    Count a request of this client address. Raises LimitReached.
+
+    Each bucket has the whole limit to itself: cancels have one of their own, so that
+    who placed too much can still get out.
+    """
+    name = f"address:{bucket}:{address}"
+    return _count(name, settings.RATE_LIMIT_PER_ADDRESS, now)
 
 
-def count_key(access_key: str, *, now: datetime) -> Standing:
-    """Count a signed request of this key. Raises LimitReached."""
-    return _count(f"key:{access_key}", settings.RATE_LIMIT_PER_KEY, now)
+def count_key(access_key: str, *, now: datetime, bucket: str = "all") -> Standing:
+    """Count a signed request of this key, in a bucket as above. Raises LimitReached."""
+    return _count(f"key:{bucket}:{access_key}", settings.RATE_LIMIT_PER_KEY, now)
 
 
 def count_sign_in(*, email: str, address: str, now: datetime) -> None:

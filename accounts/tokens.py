@@ -234,7 +234,7 @@ SELECT {", ".join(f"token.{name}" for name in _TOKEN_FIELDS)},
 FROM accounts_apitoken AS token JOIN accounts_member AS member
     ON member.id = token.member_id
 WHERE token.access_key = %s AND token.revoked_at IS NULL
-"""  # noqa: S608
+"""
 
 
 def _demand_live(token: ApiToken, now: datetime) -> None:

@@ -77,7 +77,7 @@ class ApiClient:
     """
 
     def __init__(self, issued: tokens.Issued, **meta: Any) -> None:
-        self.issued = issued
+        self.access_key, self.secret_key = issued.access_key, issued.secret_key
         self.browser = Client(raise_request_exception=False, **meta)
         self._tonce = 0
 
@@ -105,14 +105,14 @@ class ApiClient:
     ) -> dict[str, str]:
         """Return the parameters with key, tonce and signature."""
         whole = {
-            "access_key": self.issued.access_key,
+            "access_key": self.access_key,
             "tonce": self.tonce(),
             **params,
         }
         texts = {name: str(value) for name, value in whole.items()}
         if "signature" not in texts:
             payload = canonical(verb, f"/api/v2/{path}", texts | in_path)
-            texts["signature"] = sign(payload, self.issued.secret_key)
+            texts["signature"] = sign(payload, self.secret_key)
         return texts
 
     def tonce(self) -> int:

@@ -72,9 +72,12 @@ class Parameters:
         return all(self.values.get(name) is not None for name in names)
 
     def text(self, name: str) -> str | None:
-        """Read an optional text."""
+        """
+        Read an optional text. None of ours holds an `&`: in what is signed it could not
+        be told from the one between two parameters.
+        """
         value = self.values.get(name)
-        if value is None or isinstance(value, str):
+        if value is None or (isinstance(value, str) and "&" not in value):
             return value
         self.problems.append(f"{name} is invalid")
         return None

@@ -61,6 +61,9 @@ class ApiView(APIView):
 
     scopes: ClassVar[Mapping[str, Sequence[str]]] = {}
 
+    # Which counters a request counts on: see throttling.count_address.
+    bucket: ClassVar[str] = "all"
+
     renderer_classes = (Json,)
 
     parameters: parameters.Parameters
@@ -80,7 +83,9 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **path: Any) -> None:
         self.now = timezone.now()
         address = throttling.client_address(request.META)
-        self._standing = throttling.count_address(address, now=self.now)
+        self._standing = throttling.count_address(
+            address, now=self.now, bucket=self.bucket
+        )
         if request.method == "OPTIONS":
             return
         if path.pop("suffix", ".json") != ".json":
@@ -139,7 +144,9 @@ class ApiView(APIView):
             now=self.now,
         )
         self._member = token.member
-        self._standing = throttling.count_key(token.access_key, now=self.now)
+        self._standing = throttling.count_key(
+            token.access_key, now=self.now, bucket=self.bucket
+        )
 
 
 def _as_response(response: HttpResponse) -> Response:

@@ -101,6 +101,7 @@ class DeleteOrder(ApiView):
     """Ask for one order to be cancelled. A finished one answers as it is."""
 
     scopes = {"POST": _WRITE}
+    bucket = "cancels"
 
     def post(self, request: Request, **path: Any) -> Response:
         order_id = self.parameters.required_integer("id")
@@ -116,6 +117,7 @@ class ClearOrders(ApiView):
     """Ask for all my orders to be cancelled, in all markets, on one side or both."""
 
     scopes = {"POST": _WRITE}
+    bucket = "cancels"
 
     def post(self, request: Request, **path: Any) -> Response:
         side = self.parameters.optional_choice("side", Side.values)

@@ -236,12 +236,12 @@ def test_it_holds_the_window(alice: Member, off_ms: int, is_in_time: bool) -> No
     )
 
 
-@pytest.mark.parametrize(
-    "tonce", ["", "-1", "1e3", "1.0", "٣", "9" * 10_000, "x", str(2**63)]
-)
-def test_it_refuses_a_tonce_that_is_no_time(alice: Member, tonce: str) -> None:
-    with pytest.raises(tokens.TonceOutsideWindow):
-        verify(make_token(alice), tonce=tonce)
+def test_it_refuses_a_tonce_that_is_no_time(alice: Member) -> None:
+    issued = make_token(alice)
+
+    for tonce in ("", "-1", "1e3", "1.0", "٣", "9" * 10_000, "x", str(2**63)):
+        with pytest.raises(tokens.TonceOutsideWindow):
+            verify(issued, tonce=tonce)
 
 
 @pytest.mark.promise("S-44")
@@ -289,27 +289,16 @@ def test_it_commits_a_tonce_on_its_own(alice: Member) -> None:
 
 
 @pytest.mark.promise("S-48")
-@pytest.mark.parametrize(
-    ("address", "is_trusted"),
-    [
-        ("192.0.2.7", True),
-        ("192.0.3.7", False),
-        ("2001:db8::1", True),
-        ("2001:db8:1::1", False),
-        ("", False),
-        ("unknown", False),
-    ],
-)
-def test_it_trusts_the_listed_networks(
-    alice: Member, address: str, is_trusted: bool
-) -> None:
+def test_it_trusts_the_listed_networks(alice: Member) -> None:
     issued = make_token(alice, trusted_ips=["192.0.2.0/24", "2001:db8::1"])
 
-    if is_trusted:
-        assert verify(issued, address=address).member == alice
-        return
-    with pytest.raises(tokens.AddressNotTrusted):
-        verify(issued, address=address)
+    for address in ("192.0.3.7", "2001:db8:1::1", "", "unknown"):
+        with pytest.raises(tokens.AddressNotTrusted):
+            verify(issued, address=address)
+    # A refused address has used up nothing.
+    assert verify(issued, address="192.0.2.7").member == alice
+    later = str(NOW_MS + 1)
+    assert verify(issued, address="2001:db8::1", tonce=later).member == alice
 
 
 def test_it_needs_two_statements_to_believe(

@@ -187,7 +187,7 @@ BAD_TERMS = [
     ({"price": "2955.129"}, "The price must be a multiple of 0.01"),
     ({"volume": "0.11009"}, "The amount must be a multiple of 0.0001"),
     ({"volume": "9" * 20, "price": "9" * 20}, ""),
-    ({"price": "0.01", "volume": "0.0001"}, "The order must be worth at least 1.0"),
+    ({"price": "0.01", "volume": "0.0001"}, "The smallest order here is 1.0 CNY."),
     ({"client_id": "a b"}, "A client id is"),
     ({"client_id": "x" * 65}, "A client id is"),
 ]
@@ -218,6 +218,7 @@ BAD_PARAMETERS: list[tuple[dict[str, str | None], str]] = [
     ({"ord_type": "stop"}, "ord_type does not have a valid value"),
     ({"volume": None, "side": None}, "side is missing, volume is missing"),
     ({"market": None}, "market is missing"),
+    ({"client_id": "x&volume=9"}, "client_id is invalid"),
     ({"price": "1\0"}, "A parameter is invalid: it is not plain text."),
 ]
 
@@ -286,7 +287,7 @@ def test_it_cancels_in_two_steps(alice: Member, alices_bot: ApiClient) -> None:
     assert balance(alice.pk, "btc").available == 1
 
 
-@pytest.mark.promise("S-68")
+@pytest.mark.promise("S-69")
 def test_it_hides_the_orders_of_others(
     alice: Member, alices_bot: ApiClient, mallory: Member
 ) -> None:
