@@ -114,6 +114,7 @@ def _granian(interface: str, port: int, *options: str) -> list[str]:
         f"--port={port}",
         "--workers=1",
         "--respawn-failed-workers",
+        "--workers-kill-timeout=5",
         "--log-level=error",
         *options,
         f"{target}:application",
