@@ -12,6 +12,8 @@ from typing import Any
 
 import django
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu import Connection, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 django.setup()  # the floor's modules import models
@@ -33,7 +35,19 @@ def _filesystem() -> dict[str, Any]:
     }
 
 
-app = Celery("exchange")
+class _Connection(Connection):
+    """Looks for a broker that is away every two seconds, however long it was away."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Connection:
+        pace = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2}
+        return super().ensure_connection(*args, **(pace | options))
+
+
+class _Amqp(AMQP):
+    Connection = _Connection
+
+
+app = Celery("exchange", amqp=_Amqp)
 app.conf.update(
     broker_url=settings.CELERY_BROKER_URL,
     broker_transport_options={} if settings.AMQP_URL else _filesystem(),
@@ -41,11 +55,13 @@ app.conf.update(
     broker_heartbeat=HEARTBEAT_SECONDS if settings.AMQP_URL else 0,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
+    task_queues=[Queue(f"{settings.BUS_NAMESPACE}.jobs", alias="jobs")],
     task_default_queue="jobs",
     task_ignore_result=True,
     task_acks_late=True,
     worker_prefetch_multiplier=1,
     worker_send_task_events=False,
+    worker_enable_remote_control=False,  # the supervisor and the signals are enough
     worker_hijack_root_logger=False,
     timezone="UTC",
     beat_schedule_filename=str(settings.DATA_DIR / "beat-schedule"),

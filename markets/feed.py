@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -26,7 +26,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One piece of work for the floor."""
 
     kind: Literal["place", "cancel", "state"]
-    id: int
+    id: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
     v: Literal[1] = 1
 
 
@@ -34,7 +34,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Unreadable:
     """What arrived on a queue and is no message of ours."""
 
-    body: bytes
+    payload: str
     why: str
 
 
@@ -46,7 +46,7 @@ def read(body: bytes) -> Message | Unreadable:
     try:
         return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Unreadable(body, str(error)[:200])
+        return Unreadable(_text(body), _text(str(error).encode()))
 
 
 def placed(order: Order) -> None:
@@ -92,10 +92,41 @@ def waiting(market_id: str, *, before: datetime | None = None) -> list[Message]:
 
 
 def sweep(market_id: str, *, now: datetime, after_seconds: int) -> int:
-    """Re-feed what has waited longer than it should; return how many messages."""
+    """
+    Re-feed what has waited longer than it should; return how many messages. While the
+    queue is not empty nothing is: what waits in it was fed already.
+    """
+    queue = bus.work_queue(market_id)
     messages = waiting(market_id, before=now - timedelta(seconds=after_seconds))
-    bus.send(bus.work_queue(market_id), messages)
+    if not messages or bus.backlog(queue) != 0:
+        return 0
+    bus.send(queue, messages)
     return len(messages)
+
+
+def earlier(market_id: str, messages: Sequence[Message | Unreadable]) -> list[Message]:
+    """
+    Return the pending orders that were accepted before the newest of these messages and
+    are not among them. Their own messages are late or lost; they must not be overtaken
+    for that.
+    """
+    ids = {
+        message.id
+        for message in messages
+        if isinstance(message, Message) and message.kind == "place"
+    }
+    if not ids:
+        return []
+    pending = Order.objects.filter(
+        market_id=market_id, state=Order.State.PENDING, pk__lt=max(ids)
+    )
+    found = pending.order_by("pk").values_list("pk", flat=True)
+    return [_message("place", id) for id in found if id not in ids]
+
+
+def _text(raw: bytes) -> str:
+    """Make readable, and fit for a column of text, what may be anything."""
+    return raw.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _message(kind: str, id: int) -> Message:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum, auto
 
+from django.conf import settings
 from django.db import connection
 
 from exchange.lib import bus
+from markets import feed
 from markets.feed import Message, Unreadable
 from markets.floor import PASSING, MarketBroken, MarketFloor
 from markets.settlement import LostFloor
@@ -47,9 +49,15 @@ class Host:
         *,
         now: datetime,
     ) -> Verdict:
-        """Run one batch of one market, and announce what it did after commit."""
+        """
+        Run one batch of one market, and announce what it did after commit. Orders whose
+        messages are late or lost are run before those that came after them.
+        """
         try:
-            outcomes = self.floor(market_id).run(messages, now=now)
+            whole = [*feed.earlier(market_id, messages), *messages]
+            for start in range(0, len(whole), settings.FEED_BATCH):
+                bite = whole[start : start + settings.FEED_BATCH]
+                self._run(market_id, bite, now)
         except LostFloor as error:
             log.warning("%s", error)
             self._floors.pop(market_id, None)
@@ -61,10 +69,14 @@ class Host:
         except MarketBroken:
             log.exception("%s is halted", market_id)
             return Verdict.DONE
-        for outcome in outcomes:
+        return Verdict.DONE
+
+    def _run(
+        self, market_id: str, messages: Sequence[Message | Unreadable], now: datetime
+    ) -> None:
+        for outcome in self.floor(market_id).run(messages, now=now):
             bus.announce("market", outcome.as_event())
         gc.collect(1)
-        return Verdict.DONE
 
     def floor(self, market_id: str) -> MarketFloor:
         """Return the market's floor, taking the market over on first touch."""

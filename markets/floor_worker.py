@@ -30,20 +30,22 @@ from markets.queries import all_market_ids
 log = logging.getLogger("markets.floor")
 
 RETRY_SECONDS = 0.5
+PREFETCH_MIN = 100  # the broker writes acknowledgements down before it sends more
 
 
 class FloorStep(bootsteps.ConsumerStep):
-    """Consumes the markets' queues beside the worker's own tasks."""
+    """Consumes the markets' queues, and nothing else: jobs have other workers."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, parent: Any, floor: bool = False, **options: Any) -> None:
         self.enabled = bool(floor)
         self._parent = parent
-        self._waiting: list[Delivery] = []
-        self._is_scheduled = False
         self._host: Host | None = None
-        self._queues: dict[str, str] = {}
+        self._lines: list[_Line] = []
+        if self.enabled:
+            queues = parent.app.amqp.queues
+            queues.deselect(list(queues.consume_from))
         super().__init__(parent, **options)
 
     def include_if(self, parent: Any) -> bool:
@@ -51,73 +53,98 @@ class FloorStep(bootsteps.ConsumerStep):
 
     def get_consumers(self, channel: Any) -> list[Consumer]:
         """Called at every (re)connect: what was not acknowledged comes again."""
-        self._waiting.clear()
+        for line in self._lines:
+            line.forget()
         if self._host is None:
             self._host = Host()
-        self._queues = {bus.work_queue(market): market for market in all_market_ids()}
-        queues = [
-            Queue(name, durable=True, queue_arguments=WORK_QUEUE_ARGUMENTS)
-            for name in self._queues
+        client = channel.connection.client
+        self._lines = [
+            _Line(market_id, client.channel(), self._host, self._parent.hub)
+            for market_id in all_market_ids()
         ]
-        return [
-            Consumer(
-                channel,
-                queues=queues,
-                on_message=self._arrived,
-                # The next batch travels while this one is settled.
-                prefetch_count=2 * settings.FEED_BATCH,
-            )
-        ]
+        return [line.consumer for line in self._lines]
+
+
+class _Line:
+    """
+    One market's queue. It has a channel to itself, so that acknowledging the last
+    message of a batch acknowledges the batch and nothing else.
+    """
+
+    def __init__(self, market_id: str, channel: Any, host: Host, hub: Any) -> None:
+        self._market_id = market_id
+        self._connection = channel.connection.client
+        self._host = host
+        self._hub = hub
+        self._waiting: list[Delivery] = []
+        self._is_scheduled = False
+        queue = Queue(
+            bus.work_queue(market_id),
+            durable=True,
+            queue_arguments=WORK_QUEUE_ARGUMENTS,
+        )
+        self.consumer = Consumer(
+            channel,
+            queues=[queue],
+            on_message=self._arrived,
+            on_decode_error=lambda delivery, _: self._arrived(delivery),
+            # The next batch travels while this one is settled.
+            prefetch_count=max(2 * settings.FEED_BATCH, PREFETCH_MIN),
+        )
+
+    def forget(self) -> None:
+        """Drop what waits: its connection is gone, and it will come again."""
+        self._waiting.clear()
 
     def _arrived(self, delivery: Delivery) -> None:
         self._waiting.append(delivery)
-        self._schedule(0)
+        self._schedule()
 
-    def _schedule(self, seconds: float) -> None:
+    def _schedule(self, seconds: float = 0) -> None:
         if self._is_scheduled:
             return
         self._is_scheduled = True
-        hub = self._parent.hub
         if seconds:
-            hub.call_later(seconds, self._flush)
+            self._hub.call_later(seconds, self._flush)
         else:
-            hub.call_soon(self._flush)
+            self._hub.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Run what has arrived, market by market, and acknowledge what is settled."""
+        """Run what has arrived, and acknowledge it once it is settled."""
+        self._drain()
         self._is_scheduled = False
         batch = self._waiting[: settings.FEED_BATCH]
-        self._waiting = self._waiting[settings.FEED_BATCH :]
-        by_market: dict[str, list[Delivery]] = {}
-        for delivery in batch:
-            queue = delivery.delivery_info["routing_key"]
-            by_market.setdefault(self._queues[queue], []).append(delivery)
-        later = [
-            delivery
-            for market_id, deliveries in by_market.items()
-            for delivery in self._run(market_id, deliveries)
-        ]
-        self._waiting = later + self._waiting
-        if self._waiting:
-            self._schedule(RETRY_SECONDS if later else 0)
-
-    def _run(self, market_id: str, deliveries: list[Delivery]) -> list[Delivery]:
-        """Handle one market's deliveries; return those to try again later."""
-        if self._host is None:
-            return deliveries
-        messages = [feed.read(_bytes(delivery.body)) for delivery in deliveries]
-        verdict = self._host.handle(market_id, messages, now=timezone.now())
+        if not batch:
+            return
+        messages = [feed.read(_body(delivery)) for delivery in batch]
+        verdict = self._host.handle(self._market_id, messages, now=timezone.now())
         if verdict is Verdict.LATER:
-            return deliveries
-        for delivery in deliveries:
-            if verdict is Verdict.DONE:
-                delivery.ack()
-            else:
+            self._schedule(RETRY_SECONDS)
+            return
+        del self._waiting[: len(batch)]
+        if verdict is Verdict.DONE:
+            batch[-1].ack(multiple=True)
+        else:
+            for delivery in batch:
                 delivery.requeue()
-        return []
+        if self._waiting:
+            self._schedule()
+
+    def _drain(self) -> None:
+        """
+        Take what has arrived already. Left alone, the event loop would bring one
+        message a turn, and every batch would be of one.
+        """
+        try:
+            while len(self._waiting) < settings.FEED_BATCH:
+                self._connection.drain_events(timeout=0)
+        except (TimeoutError, BlockingIOError):
+            return
 
 
-def _bytes(body: bytes | memoryview | str | None) -> bytes:
+def _body(delivery: Delivery) -> bytes:
+    """Return what was sent; a header of the sender's may have made a text of it."""
+    body: Any = delivery.body
     return body.encode() if isinstance(body, str) else bytes(body or b"")
 
 

@@ -6,22 +6,17 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from exchange.lib import bus
 from markets import feed
 from markets.queries import all_market_ids
 
 
 @shared_task(name="markets.sweep", expires=2)
 def sweep(**_ignored: object) -> int:
-    """
-    Re-feed what stayed pending. Only where the queue is empty: what still waits in it
-    was fed already. In embedded mode the floor sweeps for itself.
-    """
+    """Re-feed what stayed pending. In embedded mode the floor sweeps for itself."""
     if not settings.AMQP_URL:
         return 0
     now = timezone.now()
     return sum(
         feed.sweep(market_id, now=now, after_seconds=settings.SWEEP_AFTER_SECONDS)
         for market_id in all_market_ids()
-        if bus.backlog(bus.work_queue(market_id)) == 0
     )

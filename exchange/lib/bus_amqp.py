@@ -83,6 +83,12 @@ class AmqpDriver:
             if connection.is_open:
                 connection.close()
 
+    def close(self) -> None:
+        """End the connection; for tests and benches, a process simply ends."""
+        if self._publisher is not None:
+            self._publisher.stop()
+            self._publisher = None
+
     def confirmed(self) -> tuple[int, int]:
         """Return how many work messages the broker took, and how many it did not."""
         publisher = self._mine()
@@ -109,6 +115,7 @@ class _Publisher(threading.Thread):
         self._waiting: dict[int, str] = {}  # delivery tag -> queue
         self._next_tag = 1
         self._first_try = threading.Event()
+        self._stopping = threading.Event()
         self._patience_ends_at = time.monotonic() + FIRST_TRY_SECONDS
         self._outbox: list[tuple[str | None, bytes]] = []
         self._outbox_lock = threading.Lock()
@@ -131,8 +138,15 @@ class _Publisher(threading.Thread):
             self._outbox.extend(messages)
         self._connection.ioloop.add_callback_threadsafe(self._flush)
 
+    def stop(self) -> None:
+        """End the connection and the thread; called from another one."""
+        self._stopping.set()
+        if self._connection is not None:
+            self._connection.ioloop.add_callback_threadsafe(self._close)
+        self.join()
+
     def run(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 self._connection = SelectConnection(
                     parameters(self._url),
@@ -146,7 +160,11 @@ class _Publisher(threading.Thread):
             self._lost()
             if self._connection is not None:
                 self._connection.ioloop.close()
-            time.sleep(RECONNECT_SECONDS)
+            self._stopping.wait(RECONNECT_SECONDS)
+
+    def _close(self) -> None:
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
 
     def _opened(self, connection: SelectConnection) -> None:
         connection.channel(on_open_callback=self._ready)
@@ -219,8 +237,7 @@ class _Publisher(threading.Thread):
         connection.ioloop.stop()
 
     def _channel_closed(self, channel: Any, reason: Any) -> None:
-        if self._connection is not None and self._connection.is_open:
-            self._connection.close()
+        self._close()
 
     def _lost(self) -> None:
         self.is_connected = False

@@ -78,15 +78,11 @@ class Command(BaseCommand):
 
     def _run(self, work: dict[str, list[Message | Unreadable]]) -> None:
         for market_id, messages in work.items():
-            for start in range(0, len(messages), settings.FEED_BATCH):
-                self._handle(market_id, messages[start : start + settings.FEED_BATCH])
-
-    def _handle(self, market_id: str, batch: list[Message | Unreadable]) -> None:
-        verdict = self._host.handle(market_id, batch, now=timezone.now())
-        if verdict is Verdict.LOST:
-            raise SystemExit(f"{market_id} is run by another floor")
-        if verdict is Verdict.LATER:
-            raise psycopg2.OperationalError("the batch is found again in the rows")
+            verdict = self._host.handle(market_id, messages, now=timezone.now())
+            if verdict is Verdict.LOST:
+                raise SystemExit(f"{market_id} is run by another floor")
+            if verdict is Verdict.LATER:
+                raise psycopg2.OperationalError("the batch is found again in the rows")
 
     def _sweep(self, *, older_than_seconds: int) -> None:
         now = timezone.now()
