@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from django.db import connection
 
 from exchange.lib.errors import BrokenPromise, Refused
-from exchange.lib.money import ZERO, plain
+from exchange.lib.money import EXACT, ZERO, is_multiple, plain
 from exchange.lib.transactions import transaction, transaction_required
 from wallets.models.currencies import Currency
 from wallets.models.ledger import Account, House, Pocket, Reason
@@ -46,6 +46,12 @@ class UnknownCurrency(Refused):
 
     code = "unknown_currency"
     text = "This currency is not listed here."
+
+
+class BadAmount(Refused):
+    """Nothing, or more digits than the ledger keeps of the currency. Facts: digits."""
+
+    code = "bad_amount"
 
 
 class BadMove(BrokenPromise):
@@ -212,9 +218,10 @@ def grant(
     """
     Give a member demo money from the house's `grants` account.
 
-    Raises UnknownCurrency. Where real money is held, callers must refuse before.
+    Raises UnknownCurrency, BadAmount. Where real money is held, callers must refuse
+    before.
     """
-    _demand_currency(currency)
+    _demand_sound(currency, amount)
     with transaction():
         move = Move(
             house(House.GRANTS, currency),
@@ -228,17 +235,25 @@ def grant(
         return post([move], at=now)[0]
 
 
-def _demand_currency(code: str) -> None:
-    if not Currency.objects.filter(pk=code).exists():
+def _demand_sound(code: str, amount: Decimal) -> None:
+    currency = Currency.objects.filter(pk=code).order_by("pk").first()
+    if currency is None:
         raise UnknownCurrency(currency=code)
+    if not amount > 0 or not is_multiple(amount, currency.unit):
+        raise BadAmount(
+            f"An amount of {code.upper()} is above zero and has at most"
+            f" {currency.scale} digits after the point.",
+            digits=currency.scale,
+        )
 
 
 def _changes(moves: Sequence[Move]) -> dict[int, list[Decimal]]:
     """Sum what the moves do to each account: {account: [available, locked]}."""
     changes: dict[int, list[Decimal]] = {}
-    for source, out_of, target, into, amount, _, _ in moves:
-        changes.setdefault(source, [ZERO, ZERO])[out_of == LOCKED] -= amount
-        changes.setdefault(target, [ZERO, ZERO])[into == LOCKED] += amount
+    with localcontext(EXACT):  # 28 digits, the usual, are fewer than an amount may have
+        for source, out_of, target, into, amount, _, _ in moves:
+            changes.setdefault(source, [ZERO, ZERO])[out_of == LOCKED] -= amount
+            changes.setdefault(target, [ZERO, ZERO])[into == LOCKED] += amount
     return changes
 
 

@@ -37,8 +37,11 @@ BEGIN
 END $$;
 CREATE TRIGGER scale_is_fixed BEFORE UPDATE OF scale ON wallets_currency
     FOR EACH ROW WHEN (old.scale <> new.scale) EXECUTE FUNCTION refuse_a_new_scale();
-CREATE TRIGGER wallets_account_rows_stay BEFORE UPDATE OF member_id, house OR DELETE
-    ON wallets_account FOR EACH ROW
+CREATE TRIGGER wallets_account_rows_stay BEFORE DELETE ON wallets_account
+    FOR EACH ROW EXECUTE FUNCTION refuse_to_rewrite();
+-- Opening an account twice is an update to what it was: allowed.
+CREATE TRIGGER wallets_account_is_fixed BEFORE UPDATE ON wallets_account
+    FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*)
     EXECUTE FUNCTION refuse_to_rewrite();
 """
 
@@ -55,6 +58,7 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(
             FIXED,
+            "DROP TRIGGER wallets_account_is_fixed ON wallets_account;"
             "DROP TRIGGER wallets_account_rows_stay ON wallets_account;"
             "DROP TRIGGER scale_is_fixed ON wallets_currency;"
             "DROP FUNCTION refuse_a_new_scale;",
