@@ -33,8 +33,8 @@ from exchange.lib.money import EXACT, plain
 from exchange.lib.transactions import after_commit, transaction
 from markets import feed
 from markets.models import Market, OpenOrders, Order, Side
-from markets.queries import market_of
-from markets.units import AboveMaximum, Grid
+from markets.queries import market_of, order_of
+from markets.units import UNITS_MAX, AboveMaximum, Grid
 from wallets import ledger
 from wallets.ledger import InsufficientFunds, Reason
 from wallets.queries import balance
@@ -139,6 +139,7 @@ def place(
     InsufficientFunds; none of them changes anything.
     """
     _demand_client_id(client_id)
+    _demand_form(terms)
     market = market_of(market_id)
     if client_id and (known := _known(member, client_id)):
         return _same(known, market, terms)
@@ -165,8 +166,7 @@ def cancel(*, member: Member, order_id: int, now: datetime) -> Order:
     cancelled = _request_cancels(now, member_id=member.pk, id=order_id)
     if cancelled:
         return cancelled[0]
-    order = Order.objects.filter(pk=order_id, member_id=member.pk).order_by("pk")
-    found = order.first()
+    found = order_of(member, order_id)
     if found is None:
         raise UnknownOrder
     return found
@@ -225,7 +225,6 @@ def _same(order: Order, market: Market, terms: Terms) -> Order:
 
 def _check(market: Market, terms: Terms) -> _Checked:
     """Hold the terms against the market's grid and minimums."""
-    _demand_form(terms)
     grid = Grid.of(market)
     if terms.kind == Order.Kind.LIMIT:
         assert terms.price is not None  # noqa: S101  _demand_form saw to it
@@ -234,22 +233,19 @@ def _check(market: Market, terms: Terms) -> _Checked:
         limit = _collar(market, terms)
     ticks = grid.ticks(limit)
     if terms.funds is not None:
-        worth = locks = terms.funds
-        grid.budget(worth)
         _demand_scale(terms.funds, market)
+        worth = locks = terms.funds
+        if not grid.budget(worth):
+            raise _below(grid.unit, market.quote_id, "notional")
     else:
         assert terms.amount is not None  # noqa: S101
         lots = grid.lots(terms.amount)
-        _demand_amount(market, terms.amount)
+        if terms.amount < market.amount_min:
+            raise _below(market.amount_min, market.base_id, "amount")
         worth = grid.funds(_within_bounds(ticks * lots))
         locks = worth if terms.side == Side.BUY else terms.amount
     if worth < market.notional_min:
-        raise BelowMinimum(
-            f"The order must be worth at least {plain(market.notional_min)}"
-            f" {market.quote_id.upper()}.",
-            minimum=plain(market.notional_min),
-            of="notional",
-        )
+        raise _below(market.notional_min, market.quote_id, "notional")
     currency = market.quote_id if terms.side == Side.BUY else market.base_id
     return _Checked(terms, limit, locks, currency)
 
@@ -269,8 +265,18 @@ def _demand_form(terms: Terms) -> None:
     else:
         raise BadTerms("The kind is limit or market.")
     for value in (terms.price, *sizes):
-        if value is not None and not (value.is_finite() and value > 0):
-            raise BadTerms("Price and size must be greater than zero.")
+        if value is not None:
+            _demand_sane(value)
+
+
+def _demand_sane(value: Decimal) -> None:
+    """Whoever calls: nothing that money.parse would refuse, so that sums stay exact."""
+    if not (value.is_finite() and value > 0):
+        raise BadTerms("Price and size must be greater than zero.")
+    if value >= 10**20:
+        raise AboveMaximum
+    if int(value.as_tuple().exponent) < -18:
+        raise BadTerms("Price and size have at most 18 digits after the point.")
 
 
 def _demand_scale(funds: Decimal, market: Market) -> None:
@@ -278,18 +284,16 @@ def _demand_scale(funds: Decimal, market: Market) -> None:
         raise BadTerms(f"{market.quote_id.upper()} has {market.quote.scale} digits.")
 
 
-def _demand_amount(market: Market, amount: Decimal) -> None:
-    if amount < market.amount_min:
-        raise BelowMinimum(
-            f"The smallest order is {plain(market.amount_min)}"
-            f" {market.base_id.upper()}.",
-            minimum=plain(market.amount_min),
-            of="amount",
-        )
+def _below(minimum: Decimal, currency: str, of: str) -> BelowMinimum:
+    return BelowMinimum(
+        f"The smallest order here is {plain(minimum)} {currency.upper()}.",
+        minimum=plain(minimum),
+        of=of,
+    )
 
 
 def _within_bounds(units: int) -> int:
-    if units >= 2**63:
+    if units > UNITS_MAX:
         raise AboveMaximum
     return units
 

@@ -15,8 +15,10 @@ from exchange.lib.errors import Refused
 from exchange.lib.money import EXACT, plain
 from markets.models import Market
 
-# Columns of the command log are bigint: ticks, lots and their product stay below 2^63.
-UNITS_MAX = 2**63 - 1
+# The engine adds up what a command carries (limit, lots, their product, the budget) and
+# keeps the sum below 2^63, what a bigint column holds. Four addends of 2^60 leave room
+# for the ids.
+UNITS_MAX = 2**60
 
 
 class PriceOffTick(Refused):
@@ -83,15 +85,15 @@ class Grid:
 
     def price(self, ticks: int) -> Decimal:
         """Return the price of a number of ticks, exact."""
-        return ticks * self.tick
+        return EXACT.multiply(ticks, self.tick)
 
     def amount(self, lots: int) -> Decimal:
         """Return the amount of a number of lots, exact."""
-        return lots * self.lot
+        return EXACT.multiply(lots, self.lot)
 
     def funds(self, units: int) -> Decimal:
         """Return the quote money of a number of units, exact."""
-        return units * self.unit
+        return EXACT.multiply(units, self.unit)
 
 
 def _counted(value: Decimal, step: Decimal) -> int:
