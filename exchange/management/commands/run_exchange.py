@@ -138,10 +138,12 @@ def _celery(*arguments: str) -> list[str]:
 
 
 def _web_answers() -> bool:
-    """Ask the web whether it is well. A refusal of our host name is an answer too."""
+    """Ask the web whether it is well, by a name that it answers to."""
+    names = (host for host in settings.ALLOWED_HOSTS if not host.startswith(("*", ".")))
+    name = next(names, _here())
     connection = http.client.HTTPConnection(_here(), settings.PORT, timeout=5)
     try:
-        connection.request("GET", "/healthz")
+        connection.request("GET", "/healthz", headers={"Host": name})
         return connection.getresponse().status < 500
     except (OSError, http.client.HTTPException):
         return False
