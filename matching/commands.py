@@ -16,7 +16,8 @@ from typing import Final
 BUY: Final = 0
 SELL: Final = 1
 
-# One more than any whole number the engine accepts: what PostgreSQL's bigint holds.
+# Limit, lots, budget, and limit times lots are below this: PostgreSQL's bigint holds
+# them all. Ids have no such bound, because the engine never calculates with them.
 TOO_LARGE: Final = 1 << 63
 
 

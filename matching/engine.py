@@ -309,7 +309,7 @@ class Engine:
             or place.side not in (BUY, SELL)
             or place.lots < smallest_size
             or (budget is not None and budget < 1)
-            or max(numbers) >= TOO_LARGE
+            or max(place.limit, place.lots, budget or 0) >= TOO_LARGE
             or place.limit * place.lots >= TOO_LARGE
         ):
             return Reason.OUT_OF_RANGE
