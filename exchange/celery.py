@@ -8,7 +8,7 @@ Broker: RabbitMQ where AMQP_URL is set; in embedded mode kombu's filesystem tran
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Self
 
 import django
 from celery import Celery
@@ -38,9 +38,10 @@ def _filesystem() -> dict[str, Any]:
 class _Connection(Connection):
     """Looks for a broker that is away every two seconds, however long it was away."""
 
-    def ensure_connection(self, *args: Any, **options: Any) -> Connection:
+    def ensure_connection(self, *args: Any, **options: Any) -> Self:
         pace = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2}
-        return super().ensure_connection(*args, **(pace | options))
+        super().ensure_connection(*args, **(pace | options))
+        return self
 
 
 class _Amqp(AMQP):

@@ -1,9 +1,11 @@
-"""What belongs to no app: whether this process is well."""
+"""What belongs to no app: whether this process is well, and the admin's door."""
 
 from __future__ import annotations
 
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, resolve_url
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -15,3 +17,10 @@ def health(_request: HttpRequest) -> HttpResponse:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+def admin_door(request: HttpRequest) -> HttpResponse:
+    """Send who wants to enter the admin to our own sign-in, unless they may not."""
+    if request.user.is_authenticated:
+        raise PermissionDenied  # signed in, and no operator
+    return redirect(f"{resolve_url('sign_in')}?{request.META['QUERY_STRING']}")

@@ -187,3 +187,18 @@ def test_it_keeps_trades_exact(desk: Client) -> None:
 
     assert answer.status_code == 200
     assert Market.objects.get(pk="btccny").lot == market.lot
+
+
+def test_it_sends_strangers_to_our_own_sign_in(db: None) -> None:
+    answer = Client().get("/admin/", follow=True)
+
+    assert answer.redirect_chain[-1][0] == "/signin?next=/admin/"
+
+
+def test_it_shows_members_the_door_without_going_in_circles(bob: Member) -> None:
+    client = Client()
+    client.force_login(bob)
+
+    answer = client.get("/admin/", follow=True)
+
+    assert answer.status_code == 403

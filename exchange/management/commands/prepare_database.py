@@ -54,8 +54,6 @@ class Command(BaseCommand):
             self.demand_access(name)
             databases.open_to_application()
             call_command("migrate", interactive=False, verbosity=verbosity)
-            if not settings.REDIS_URL:
-                call_command("createcachetable", verbosity=verbosity)
             databases.close_history()
         with databases.using(name, databases.application()):
             self.refuse_the_almighty(name)

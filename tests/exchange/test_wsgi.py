@@ -1,0 +1,36 @@
+"""The WSGI door: what arrives broken is answered, not crashed on."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import pytest
+from django.test import RequestFactory
+
+from exchange.wsgi import application
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json; charset*=utf-9'en'x", "text/plain; charset=\0", "\0", ""],
+)
+def test_it_answers_a_request_of_a_nonsensical_type(
+    db: None, content_type: str
+) -> None:
+    environ = RequestFactory()._base_environ(
+        PATH_INFO="/api/v2/orders",
+        REQUEST_METHOD="POST",
+        CONTENT_TYPE=content_type,
+        CONTENT_LENGTH="2",
+        HTTP_HOST="localhost",
+    ) | {"wsgi.input": BytesIO(b"{}")}
+    statuses: list[str] = []
+
+    def start_response(status: str, *_: Any) -> None:
+        statuses.append(status)
+
+    body = b"".join(application(environ, start_response))
+
+    assert statuses[0][0] == "4"
+    assert body
