@@ -192,7 +192,7 @@ def test_it_keeps_trades_exact(desk: Client) -> None:
 def test_it_sends_strangers_to_our_own_sign_in(db: None) -> None:
     answer = Client().get("/admin/", follow=True)
 
-    assert answer.redirect_chain[-1][0] == "/signin?next=/admin/"
+    assert answer.redirect_chain[-1][0] == "/signin?next=%2Fadmin%2F"
 
 
 def test_it_shows_members_the_door_without_going_in_circles(bob: Member) -> None:
