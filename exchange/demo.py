@@ -20,13 +20,16 @@ from django.db import connection
 
 from accounts import members
 from accounts.models.members import Member
+from exchange.lib import audit
 from exchange.lib.errors import NotAllowed
+from exchange.lib.models import AuditRecord
 from exchange.lib.money import round_down
 from markets import feed, orders
 from markets.floor_host import Host
 from markets.models import Market, Order, Side
 from markets.orders import Terms
 from wallets import ledger
+from wallets.queries import balance
 
 PEOPLE = {
     "alice@example.com": False,
@@ -68,6 +71,9 @@ NOTIONAL = {
     "usd": Decimal(600),
     "btc": Decimal("0.006"),
 }  # of a usual order
+
+
+_MADE = "demo_history_made"  # said in the audit trail once it is whole
 
 
 class DemoInProduction(NotAllowed):
@@ -113,13 +119,26 @@ def stock(*, now: datetime, progress: Callable[[int], None]) -> bool:
     `progress` is told the percentage done.
     """
     _refuse_in_production()
-    if Member.objects.filter(email=BOTS[0]).exists():
+    if AuditRecord.objects.filter(action=_MADE).exists():
         return False
+    _enrich(now)
+    bots = Member.objects.in_bulk(list(BOTS), field_name="email")
+    _History(bots[BOTS[0]], bots[BOTS[1]]).make(now, progress)
+    audit.record("system", _MADE, "demo")
+    return True
+
+
+def _enrich(now: datetime) -> None:
+    """Make the bots, and give everybody the money they do not have yet."""
     for email in BOTS:
-        members.create(email=email, password=secrets.token_urlsafe(24), now=now)
+        if not Member.objects.filter(email=email).exists():
+            members.create(email=email, password=secrets.token_urlsafe(24), now=now)
     everyone = Member.objects.in_bulk(list(GRANTS), field_name="email")
     for email, amounts in GRANTS.items():
         for currency, amount in amounts.items():
+            held = balance(everyone[email].pk, currency)
+            if held.available + held.locked:
+                continue  # a start that was interrupted got this far
             ledger.grant(
                 member_id=everyone[email].pk,
                 currency=currency,
@@ -127,8 +146,6 @@ def stock(*, now: datetime, progress: Callable[[int], None]) -> bool:
                 reference=f"demo:{email}",
                 now=now - HISTORY - STEP,
             )
-    _History(everyone[BOTS[0]], everyone[BOTS[1]]).make(now, progress)
-    return True
 
 
 class _History:
