@@ -7,8 +7,8 @@ bring it messages and announce what it returns. The book in memory is a cache of
 open orders; whenever it may be wrong it is thrown away and rebuilt from the rows.
 
 Note [Who owns a market]: the epoch in the floor's row. A starting floor raises it and
-ends the database session of its predecessor, which may be a stopped process still
-holding locks. A settlement under an old epoch touches no row and writes nothing.
+ends the database session in which its predecessor, which may be a stopped process,
+still holds locks. A settlement under an old epoch touches no row and writes nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PASSING = (OperationalError, InterfaceError, Busy)
 
 
 class MarketBroken(BrokenPromise):
-    """A market was halted because its books and its engine disagree."""
+    """A market has no floor, or its engine and its rows disagree."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Outcome:
     at: datetime
     levels: list[tuple[str, Decimal, Decimal]] = field(default_factory=list)
     settled: Settled = field(default_factory=Settled)
-    state: str | None = None  # set when the market was halted or opened
+    became: str | None = None  # what the market was halted or opened to
 
     def as_event(self) -> dict[str, Any]:
         """Return the announcement: public deltas, and whom else it concerns."""
@@ -77,7 +77,7 @@ class Outcome:
             ],
             "trades": [_trade_view(id, fill, self.at) for id, fill in trades],
             "members": members,
-            "state": self.state,
+            "state": self.became,
         }
 
 
@@ -109,15 +109,15 @@ class MarketFloor:
 
     def take_over(self) -> None:
         """
-        Make this floor the market's owner: end the predecessor's database session,
-        raise the epoch, and load the book.
+        Make this floor the market's owner: end the predecessor's database session where
+        it holds on to the market, raise the epoch, and load the book.
         """
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name LIKE %s AND pid <> pg_backend_pid()"
+                " WHERE application_name = %s AND pid <> pg_backend_pid()"
                 " AND datname = current_database()",
-                [f"floor:{self.market_id}:%"],
+                [settlement.session_name(self.market_id)],
             )
             cursor.execute(
                 "UPDATE markets_floor SET epoch = epoch + 1 WHERE market_id = %s"
@@ -138,7 +138,8 @@ class MarketFloor:
         Decide and settle a batch of the feed; return the outcomes, in order.
 
         Duplicates change nothing. A message nobody can read, and a command that fails
-        on its own, is quarantined with an alarm, and the market goes on.
+        on its own, is quarantined with an alarm, and the market goes on. Where not even
+        the command's order can be closed, the market is halted.
 
         Raises LostFloor when another floor owns the market by now, and one of PASSING
         when the database is away: run the same batch again later. In both cases
@@ -146,7 +147,7 @@ class MarketFloor:
         """
         unreadable = [each for each in messages if isinstance(each, Unreadable)]
         for each in unreadable:
-            self._quarantine(each.body.decode(errors="replace"), each.why)
+            self._quarantine(each.payload, each.why)
         readable = [each for each in messages if isinstance(each, Message)]
         if not readable:
             return []
@@ -188,9 +189,10 @@ class MarketFloor:
         that fails, the books are in doubt, and the market is halted.
         """
         self._quarantine(f"{message.kind} {message.id}", repr(error))
+        row = self._rows([message]).get(message.id)
         closings = (
             [Closing(message.id, Order.State.REJECTED, Order.Closed.QUARANTINED)]
-            if self._rows([message]).keys() & {message.id} and message.kind == "place"
+            if message.kind == "place" and row and row.state == Order.State.PENDING
             else []
         )
         try:
@@ -198,8 +200,9 @@ class MarketFloor:
         except (LostFloor, *PASSING):
             raise
         except Exception as cause:
-            self._halt_broken(cause)
-            raise MarketBroken(f"{self.market_id}: {cause}") from cause
+            log.exception("%s is halted", self.market_id)
+            self.forget()
+            return self._halt_broken(cause, now)
 
     def _run(self, messages: list[Message], now: datetime) -> Outcome:
         market = self._market()
@@ -301,7 +304,7 @@ class MarketFloor:
                 audit.record(
                     request.by, f"market_{request.state}", subject, why=request.reason
                 )
-            outcome.state = request.state
+            outcome.became = request.state
         return outcome
 
     def _load(self) -> None:
@@ -309,9 +312,9 @@ class MarketFloor:
         Rebuild the book from the open orders, in the order the engine accepted them, as
         of the floor's settled sequence.
         """
-        self._name_session()
         grid = Grid.of(self._market())
         with transaction():
+            self._name_session()
             # Both reads see one state: whoever settles moves this row first.
             floor = lock_floor(self.market_id)
             if floor.epoch != self.epoch:
@@ -345,28 +348,41 @@ class MarketFloor:
         return live.in_bulk()
 
     def _quarantine(self, payload: str, why: str) -> None:
+        """Keep it for a human, and say so: once, however often it comes."""
+        payload, why = payload[:10_000], why[:200]
+        waiting = Quarantined.objects.filter(
+            market_id=self.market_id, payload=payload, resolved_at=None
+        )
+        if waiting.exists():
+            return
         with transaction():
             Quarantined.objects.create(
-                market_id=self.market_id, why=why[:200], payload=payload[:10_000]
+                market_id=self.market_id, why=why, payload=payload
             )
-            audit.alarm(f"market:{self.market_id}", "quarantined", why=why[:200])
+            audit.alarm(f"market:{self.market_id}", "quarantined", why=why)
 
-    def _halt_broken(self, cause: Exception) -> None:
+    def _halt_broken(self, cause: Exception, now: datetime) -> Outcome:
+        """Stop the market, for a human to look at; the other markets go on."""
         open_market = Market.objects.filter(pk=self.market_id, state="open")
+        reason = "The books are being checked."
         with transaction():
-            if not open_market.update(
-                state=Market.State.HALTED, halt_reason="The books are being checked."
-            ):
-                return  # halted and said already
-            audit.alarm(f"market:{self.market_id}", "halted", why=repr(cause)[:500])
+            if open_market.update(state=Market.State.HALTED, halt_reason=reason):
+                why = repr(cause)[:500]
+                audit.alarm(f"market:{self.market_id}", "halted", why=why)
+        seq = Floor.objects.get(pk=self.market_id).settled_seq
+        return Outcome(self.market_id, seq, seq, now, became=Market.State.HALTED)
 
     def _name_session(self) -> None:
-        """Let a successor find our database session, and end it when it hangs."""
+        """
+        Let a successor find our database session, and end it when it hangs. The name
+        lasts as long as the transaction: one session serves many markets, and only the
+        one whose locks it holds is concerned.
+        """
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT set_config('application_name', %s, false),"
+                "SELECT set_config('application_name', %s, true),"
                 " set_config('idle_in_transaction_session_timeout', '10s', false)",
-                [f"floor:{self.market_id}:{self.epoch}"],
+                [settlement.session_name(self.market_id)],
             )
 
 
@@ -412,9 +428,12 @@ def _numbered(
 ) -> list[tuple[int, Place | Cancel]]:
     """
     Pair the commands with the numbers the engine gave them. It numbers what it accepts
-    without gaps, and what passed intake is accepted: a refusal is a fault of ours.
+    without gaps. A cancel is refused when a fill earlier in the batch was quicker; an
+    order that passed intake is accepted, and its refusal is a fault of ours.
     """
-    refused = [event for event in events if event[0] == REJECTED]
-    if refused:
-        raise MarketBroken(f"the engine refused {refused[0]}")
-    return list(enumerate(commands, start=before + 1))
+    refused = {event[1] for event in events if event[0] == REJECTED}
+    accepted = [each for each in commands if each.order_id not in refused]
+    for command in commands:
+        if isinstance(command, Place) and command.order_id in refused:
+            raise MarketBroken(f"the engine refused {command}")
+    return list(enumerate(accepted, start=before + 1))

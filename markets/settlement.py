@@ -173,10 +173,13 @@ class _Clerk:
             self._trade(event)
         elif kind == RESTED:
             row = self._row(event[2])
+            self._demand_left(row, event[6])
             row.state, row.seq = State.OPEN, event[1]
         elif kind == FILLED:
             row = self._row(event[2])
             row.seq = event[1]
+            if row.amount is not None:
+                self._demand_left(row, 0)
             self._close(row, State.FILLED, None)
         elif kind == CANCELLED:
             _, seq, order_id, *_, reason, _client_id = event
@@ -222,14 +225,13 @@ class _Clerk:
             row.funds_used += funds
             row.fees += fee
             row.trades_count += 1
+        self._demand_left(maker, left)
         if left == 0:
             self._close(maker, State.FILLED, None)
-        elif maker.amount is None or maker.amount - maker.filled != left * self._lot:
-            raise OutOfStep(f"{maker} has other lots left than the engine: {left}")
 
-    @property
-    def _lot(self) -> Decimal:
-        return self._grid.lot
+    def _demand_left(self, row: Row, lots: int) -> None:
+        if row.amount is None or row.amount - row.filled != self._grid.amount(lots):
+            raise OutOfStep(f"{row} has other lots left than the engine: {lots}")
 
     def _move_money(
         self, fill: Fill, buyer: Row, base_fee: Decimal, seller: Row, quote_fee: Decimal
@@ -280,12 +282,26 @@ class _Clerk:
         return row
 
 
+def session_name(market_id: str) -> str:
+    """Return what a database session is called while it holds a market's locks."""
+    return f"floor:{market_id}"
+
+
 def _move_on(batch: Batch) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE markets_floor SET settled_seq = %s, settled_at = %s"
-            " WHERE market_id = %s AND epoch = %s AND settled_seq = %s",
-            [batch.after, batch.now, batch.market.pk, batch.epoch, batch.before],
+            " WHERE market_id = %s AND epoch = %s AND settled_seq = %s"
+            # From here to the commit this session holds on to the market.
+            " RETURNING set_config('application_name', %s, true)",
+            [
+                batch.after,
+                batch.now,
+                batch.market.pk,
+                batch.epoch,
+                batch.before,
+                session_name(batch.market.pk),
+            ],
         )
         if cursor.rowcount != 1:
             raise LostFloor(f"{batch.market.pk} is not ours at {batch.before} any more")

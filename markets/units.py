@@ -15,10 +15,8 @@ from exchange.lib.errors import Refused
 from exchange.lib.money import EXACT, plain
 from markets.models import Market
 
-# The engine adds up what a command carries (limit, lots, their product, the budget) and
-# keeps the sum below 2^63, what a bigint column holds. Four addends of 2^60 leave room
-# for the ids.
-UNITS_MAX = 2**60
+# Columns of the command log are bigint: ticks, lots and their product stay below 2^63.
+UNITS_MAX = 2**63 - 1
 
 
 class PriceOffTick(Refused):
