@@ -58,22 +58,23 @@ export class Book {
 
   /**
    * What a taker would trade at the moment: up to `amount` in base, or up to `funds`
-   * in quote, in whole lots, not beyond `limit` where one is given.
+   * in quote, in whole lots, not beyond `limit` where one is given. `isWhole` says
+   * whether the book holds enough for that.
    */
   sweep(side, { amount = null, funds = null, limit = null, lot }) {
-    let [traded, spent] = [ZERO, ZERO];
+    let [traded, spent, isWhole] = [ZERO, ZERO, false];
     for (const level of this.#sides[side === "buy" ? "sell" : "buy"]) {
       if (limit && isBeyond(side, level.price, limit)) break;
-      let size = level.amount;
       const left = amount
         ? amount.minus(traded)
         : funds.minus(spent).over(level.price, lot.scale).floorTo(lot);
-      if (left.compare(size) < 0) size = left;
-      if (size.isZero) break;
+      isWhole = left.compare(level.amount) <= 0;
+      const size = isWhole ? left : level.amount;
       traded = traded.plus(size);
       spent = spent.plus(size.times(level.price));
+      if (isWhole) break;
     }
-    return { amount: traded, funds: spent };
+    return { amount: traded, funds: spent, isWhole };
   }
 
   #set(side, price, amount) {

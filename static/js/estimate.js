@@ -9,9 +9,10 @@ const ONE = Decimal.of("1");
 /**
  * Estimate an order of `amount` (base) or `total` (quote), exactly one of them given.
  *
- * Returns { amount, total, average, fee, receive, rate, role }, amounts as Decimals, or
- * null while something needed is missing. `role` says which of the two fees applies;
- * the fee is in what the member receives.
+ * Returns { amount, total, average, fee, receive, rate, role, isWhole }, amounts as
+ * Decimals, or null while something needed is missing. `role` says which of the two
+ * fees applies; the fee is in what the member receives. `isWhole` is false where a
+ * market order would find less than it asks for.
  */
 export function estimate({ market, book, side, kind, price, amount, total, lot }) {
   if (amount === null && total === null) return null;
@@ -39,13 +40,14 @@ export function estimate({ market, book, side, kind, price, amount, total, lot }
     receive: gross.minus(fee),
     rate: rate.times(HUNDRED).toString(),
     role,
+    isWhole: found.isWhole,
   };
 }
 
 function sizedByPrice({ price, amount, total, lot }) {
   if (!price || price.isZero) return null;
   const size = amount ?? total.over(price, lot.scale).floorTo(lot);
-  return { amount: size, funds: price.times(size) };
+  return { amount: size, funds: price.times(size), isWhole: true };
 }
 
 function crosses(book, side, price) {

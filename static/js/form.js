@@ -119,8 +119,13 @@ export class OrderForm {
       isReal ? `≈ ${found.receive.floorText(ESTIMATE_DIGITS)} ${name}` : "–",
     );
     write("order-fee-rate", isReal ? say(`fee-${found.role}`, { rate: found.rate }) : "");
+    write("order-hint", found && !found.isWhole ? this.#thin(found.amount) : "");
     const digits = this.#market.price_digits;
     write("order-average", isReal ? `≈ ${found.average.floorText(digits)}` : "–");
+  }
+
+  #thin(amount) {
+    return say("too-thin", { amount, currency: this.#market.base.toUpperCase() });
   }
 
   #typed(target) {

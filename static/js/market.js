@@ -80,7 +80,7 @@ const handlers = {
     if (!orders) return;
     orders.update(message.orders ?? []);
     balances.update(message.balances ?? []);
-    for (const trade of message.trades ?? []) tellTrade(trade);
+    tellTrades(message.trades ?? []);
     paint(paintOrders);
     paint(paintBalances);
   },
@@ -142,14 +142,17 @@ function showMarketState(reason) {
   form.relabel();
 }
 
-function tellTrade(trade) {
-  if (trade.market !== market.id) return;
-  const facts = {
-    amount: trade.amount,
-    currency: market.base.toUpperCase(),
-    price: trade.price,
-  };
-  toast(say(`traded-${trade.my_side}`, facts), "good");
+// What traded together is told together: the sum, at the average price.
+function tellTrades(ownTrades) {
+  for (const side of ["buy", "sell"]) {
+    const mine = ownTrades.filter((t) => t.my_side === side && t.market === market.id);
+    if (mine.length === 0) continue;
+    const sum = (name) => mine.map((t) => Decimal.of(t[name])).reduce((a, b) => a.plus(b));
+    const [amount, funds] = [sum("amount"), sum("funds")];
+    const price = funds.over(amount, market.price_digits);
+    const currency = market.base.toUpperCase();
+    toast(say(`traded-${side}`, { amount, currency, price }), "good");
+  }
 }
 
 takeSnapshot(screen);

@@ -1,5 +1,6 @@
 // The strip on top: last price, change, high, low, volume; and the tab's title.
 
+import { Decimal } from "./decimal.js";
 import { change, padded } from "./numbers.js";
 import { part, writeText } from "./paint.js";
 
@@ -8,7 +9,7 @@ const ARROWS = { up: "▲", down: "▼", flat: "" };
 export class Ticker {
   #market;
   #strip = document.getElementById("ticker");
-  #last = null;
+  #last;
 
   constructor(market) {
     this.#market = market;
@@ -31,9 +32,18 @@ export class Ticker {
 
   #title(last, price) {
     if (last === null || last === this.#last) return;
+    if (this.#last) this.#move(Decimal.of(last).compare(Decimal.of(this.#last)));
     this.#last = last;
     document.title = `${price(last)} ${this.#market.name} · Pixiu`;
     writeText(document.getElementById("last-in-book"), price(last));
+  }
+
+  // Between the asks and the bids stands where the price went last.
+  #move(order) {
+    const direction = order < 0 ? "down" : "up";
+    const place = document.getElementById("last-move");
+    writeText(place, ARROWS[direction]);
+    place.closest("[data-direction]").dataset.direction = direction;
   }
 
   #write(name, text) {

@@ -7,14 +7,13 @@ import re
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models.members import Member
 from markets import control
 from markets.models import Order
-from tests.makers import fund, match
+from tests.makers import Answer, fund, match
 from tests.rows import dump
 from wallets.queries import balance
 
@@ -43,12 +42,12 @@ def alices_browser(alice: Member) -> Client:
     return browser
 
 
-def send(browser: Client, path: str, body: object, **headers: str) -> HttpResponse:
+def send(browser: Client, path: str, body: object, **headers: str) -> Answer:
     """Post JSON the way the page's script does."""
     return browser.post(path, body, content_type="application/json", headers=headers)
 
 
-def refusal(answer: HttpResponse) -> tuple[int, str]:
+def refusal(answer: Answer) -> tuple[int, str]:
     """Return status and code of a refusal, and check its shape."""
     error = json.loads(answer.content)["error"]
     assert set(error) == {"code", "message", "facts"}
@@ -56,7 +55,7 @@ def refusal(answer: HttpResponse) -> tuple[int, str]:
     return answer.status_code, error["code"]
 
 
-def screen_of(answer: HttpResponse) -> dict[str, Any]:
+def screen_of(answer: Answer) -> dict[str, Any]:
     """Return the snapshot inlined into a page."""
     found = re.search(
         r'<script id="screen" type="application/json">(.*?)</script>',

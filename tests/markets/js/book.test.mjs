@@ -118,13 +118,14 @@ test("it asks for a new snapshot before it runs out of the levels it was told", 
 test("it sweeps in whole lots, up to a limit", () => {
   const book = bookOf({ asks: [["10.0", "1.0"], ["20.0", "1.0"], ["30.0", "9.0"]] });
   const sweep = (terms) => {
-    const { amount, funds } = book.sweep("buy", { lot: LOT, ...terms });
-    return `${amount} for ${funds}`;
+    const { amount, funds, isWhole } = book.sweep("buy", { lot: LOT, ...terms });
+    return `${amount} for ${funds}${isWhole ? "" : ", not whole"}`;
   };
 
   assert.equal(sweep({ amount: Decimal.of("1.5") }), "1.5 for 20");
   assert.equal(sweep({ funds: Decimal.of("31") }), "2 for 30");
   assert.equal(sweep({ funds: Decimal.of("33") }), "2.1 for 33");
   const limit = Decimal.of("20");
-  assert.equal(sweep({ amount: Decimal.of("5"), limit }), "2 for 30");
+  assert.equal(sweep({ amount: Decimal.of("5"), limit }), "2 for 30, not whole");
+  assert.equal(sweep({ funds: Decimal.of("999") }), "11 for 300, not whole");
 });
