@@ -15,15 +15,14 @@ machine and this interpreter are, so that figures of two machines can be compare
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import resource
 import statistics
 import time
+import tracemalloc
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from exchange.benches import workload
@@ -69,6 +68,8 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
 
     depths = DEPTHS[:-1] if options["quick"] else DEPTHS
     curve = {resting: _at_depth(resting) for resting in depths}
+    weight = _bytes_per_order()
+    print(f"an order at rest weighs {weight} bytes with its share of the book")
     return {
         "bench": "engine",
         "rate": rate,
@@ -85,6 +86,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "peak_mb_with_workload": peak_main_mb,
         "peak_mb": _peak_mb(),
+        "bytes_per_order": weight,
         "depths": curve,
     }
 
@@ -141,7 +143,7 @@ def _rate(asked: Sequence[Command], engine: Engine | None = None) -> float:
 
 
 def _at_depth(resting: int) -> dict[str, float]:
-    """Measure with so many orders at rest: rate, weight of an order, longest pause."""
+    """Measure with so many orders at rest: the rate and the longest pauses."""
     drawn = workload.depth(resting, DEPTH_COMMANDS)
     asked = commands(drawn.rows)
     preload = drawn.preload
@@ -149,15 +151,13 @@ def _at_depth(resting: int) -> dict[str, float]:
     gc.collect()
     with _no_collector():
         engine = Engine("bench")
-        before = _resident_bytes()
-        engine.submit_batch(asked[:preload])
-        weight = (_resident_bytes() - before) / preload
+        for batch in _batches(asked[:preload]):
+            engine.submit_batch(batch)
         half = (preload + len(asked)) // 2
         pauses_ns = sorted(_pauses_ns(engine, asked[preload:half]))
         rate = _rate(asked[half:], engine)
     found = {
         "rate": round(rate),
-        "bytes_per_order": round(weight),
         "pause_ms_p999": round(pauses_ns[-len(pauses_ns) // 1000] / 1e6, 3),
         "pause_ms_max": round(pauses_ns[-1] / 1e6, 3),
     }
@@ -202,6 +202,14 @@ def _peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def _bytes_per_order(resting: int = 100_000) -> int:
+    """What the book takes for each order, the numbers in the command not counted."""
+    asked = commands(workload.depth(resting, 0).rows)
+    tracemalloc.start()
+    engine = Engine("bench")
+    for batch in _batches(asked):
+        engine.submit_batch(batch)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    engine.clear()
+    return taken // resting
