@@ -91,30 +91,71 @@ def trades_beyond_limits() -> Found:
 
 
 def trades_unlike_entries() -> Found:
-    """I-1: per trade, each side's net by currency is price x amount less its fee."""
-    return _rows(
-        f"""
-        WITH moved AS ({books.posted("trade")}), fees AS ({books.posted("fee")}),
-        expected AS (
-            SELECT 'trade:' || trade.market_id || ':' || seq || ':' || n AS reference,
-                leg.currency_id, leg.amount - leg.fee AS net, leg.fee
+    """
+    I-1, I-6, I-18: a trade's entries are those it must have, from whom to whom: the
+    buyer pays what seller and house receive, and what was locked above the price comes
+    back.
+    """
+    return _unlike(
+        """
+        WITH sides AS (
+            SELECT trade.*, market.base_id, market.quote_id,
+                'trade:' || market_id || ':' || seq || ':' || n AS reference,
+                CASE taker_side WHEN 'buy' THEN taker_order_id ELSE maker_order_id END
+                    AS buy_id,
+                CASE taker_side WHEN 'buy' THEN taker_id ELSE maker_id END AS buyer,
+                CASE taker_side WHEN 'buy' THEN maker_id ELSE taker_id END AS seller,
+                CASE taker_side WHEN 'buy' THEN trade.taker_fee ELSE trade.maker_fee END
+                    AS base_fee,
+                CASE taker_side WHEN 'buy' THEN trade.maker_fee ELSE trade.taker_fee END
+                    AS quote_fee
             FROM markets_trade AS trade
             JOIN markets_market AS market ON market.id = trade.market_id
-            CROSS JOIN LATERAL (VALUES
-                (market.base_id, trade.amount, CASE taker_side
-                    WHEN 'buy' THEN taker_fee ELSE maker_fee END),
-                (market.quote_id, trade.funds, CASE taker_side
-                    WHEN 'buy' THEN maker_fee ELSE taker_fee END)
-            ) AS leg (currency_id, amount, fee)
         )
-        SELECT reference, currency_id, expected.net, moved.amount, expected.fee,
-            fees.amount
-        FROM expected
-        FULL JOIN moved USING (reference, currency_id)
-        FULL JOIN fees USING (reference, currency_id)
-        WHERE coalesce(expected.net, 0) <> coalesce(moved.amount, 0)
-            OR coalesce(expected.fee, 0) <> coalesce(fees.amount, 0)
+        SELECT reference, leg.*
+        FROM sides LEFT JOIN markets_order AS buy ON buy.id = buy_id
+        CROSS JOIN LATERAL (VALUES
+            ('trade', base_id, seller || '/l', buyer || '/a',
+                sides.amount - base_fee),
+            ('fee', base_id, seller || '/l', 'fees/a', base_fee),
+            ('trade', quote_id, buyer || '/l', seller || '/a',
+                sides.funds - quote_fee),
+            ('fee', quote_id, buyer || '/l', 'fees/a', quote_fee),
+            ('price_improvement', quote_id, buyer || '/l', buyer || '/a',
+                CASE WHEN buy.amount IS NOT NULL
+                    THEN (buy.price_limit - sides.price) * sides.amount END)
+        ) AS leg (reason, currency_id, source, target, amount)
+        WHERE leg.amount <> 0
+        """,
+        books.moved("trade", "fee", "price_improvement"),
+    )
+
+
+def orders_unlike_entries() -> Found:
+    """
+    I-5: an order's funds are locked once, and once given back: all that neither its
+    trades used nor it still locks.
+    """
+    return _unlike(
         """
+        WITH locks AS (
+            SELECT o.*, CASE side WHEN 'buy' THEN quote_id ELSE base_id END
+                    AS currency_id,
+                CASE WHEN side = 'sell' THEN filled
+                    WHEN amount IS NOT NULL THEN filled * price_limit
+                    ELSE funds_used END AS used
+            FROM markets_order AS o JOIN markets_market AS m ON m.id = o.market_id
+        )
+        SELECT 'order:' || id, leg.reason, currency_id, leg.source, leg.target,
+            leg.amount
+        FROM locks CROSS JOIN LATERAL (VALUES
+            ('order_placed', member_id || '/a', member_id || '/l', locked_at_first),
+            ('order_closed', member_id || '/l', member_id || '/a',
+                locked_at_first - used - locked)
+        ) AS leg (reason, source, target, amount)
+        WHERE leg.amount <> 0
+        """,
+        books.moved("order_placed", "order_closed"),
     )
 
 
@@ -141,6 +182,7 @@ def journals_with_gaps() -> Found:
         GROUP BY floor.market_id, floor.settled_seq
         HAVING count(command.seq) <> floor.settled_seq
             OR coalesce(max(command.seq), 0) <> floor.settled_seq
+            OR min(command.seq) <> 1
         """
     )
 
@@ -178,6 +220,18 @@ def candles_unlike_trades() -> Found:
                 candle.close, candle.trades_count)
             IS DISTINCT FROM (sums.volume, sums.funds, sums.high, sums.low, sums.open,
                 sums.close, sums.trades)
+        """
+    )
+
+
+def _unlike(expected: str, written: str) -> Found:
+    """Return what is expected and not written, and what is written unexpectedly."""
+    return _rows(
+        f"""
+        WITH expected AS ({expected}), written AS ({written})
+        SELECT 'missing', * FROM (TABLE expected EXCEPT ALL TABLE written) AS rows
+        UNION ALL
+        SELECT 'astray', * FROM (TABLE written EXCEPT ALL TABLE expected) AS rows
         """
     )
 

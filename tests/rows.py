@@ -6,15 +6,12 @@ tables could do. Only for tests of what must be refused or found.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
-import psycopg2
-from django.conf import settings
-from django.db import connection
-from psycopg2 import extensions
+from django.db import connection, transaction
 
-from exchange.lib import databases, postgres
+from exchange.lib import databases
 
 # What changes without anybody doing anything.
 _NOBODYS = {"django_session", "cache"}
@@ -26,21 +23,21 @@ def dump() -> dict[str, list[str]]:
     return {table: _lines(table) for table in sorted(tables)}
 
 
-def read(sql: str, *params: object) -> list[tuple[Any, ...]]:
+def read(sql: str, *params: Any) -> list[tuple[Any, ...]]:
     """Run one query as the application."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())
 
 
-def write(sql: str, *params: object) -> int:
+def write(sql: str, *params: Any) -> int:
     """Run one statement as the application; return how many rows it touched."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return int(cursor.rowcount)
 
 
-def write_as_owner(sql: str, *params: object) -> int:
+def write_as_owner(sql: str, *params: Any) -> int:
     """Run one statement as the owner of the schema, whom triggers bind, too."""
     name = str(connection.settings_dict["NAME"])
     with databases.using(name, databases.owner()):
@@ -49,22 +46,30 @@ def write_as_owner(sql: str, *params: object) -> int:
 
 def plant(*statements: str) -> None:
     """Break the books as nobody else could: as superuser, with the triggers off."""
-    with _superuser() as admin, admin.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
+    with _as_superuser():
         for statement in statements:
-            cursor.execute(statement)
+            write(statement)
 
 
 @contextmanager
-def _superuser() -> Iterator[extensions.connection]:
+def planted(statement: str) -> Iterator[None]:
+    """Break the books for the length of a block only."""
+    with _as_superuser(), transaction.atomic():
+        write(statement)
+        yield
+        transaction.set_rollback(True)
+
+
+@contextmanager
+def _as_superuser() -> Iterator[None]:
     name = str(connection.settings_dict["NAME"])
-    with closing(
-        postgres.connect(settings.DATA_DIR, database=name)
-        if settings.EMBEDDED_POSTGRES
-        else psycopg2.connect(settings.DATABASE_ADMIN_URL, dbname=name)
-    ) as admin:
-        admin.autocommit = True
-        yield admin
+    with databases.administrator() as admin:
+        if admin is None:
+            raise RuntimeError("Only a superuser can break the books.")
+        login = databases.Login(admin.info.user, admin.info.password or "")
+    with databases.using(name, login):
+        write("SET session_replication_role = replica")
+        yield
 
 
 def _lines(table: str) -> list[str]:

@@ -50,6 +50,19 @@ def entries_astray() -> Found:
     )
 
 
+def entries_too_fine() -> Found:
+    """R-54: no entry has more digits than the ledger keeps of its currency."""
+    return _rows(
+        """
+        SELECT entry.id, entry.amount, currency.code, currency.scale
+        FROM wallets_entry AS entry
+        JOIN wallets_account AS account ON account.id = entry.source_id
+        JOIN wallets_currency AS currency ON currency.code = account.currency_id
+        WHERE scale(trim_scale(entry.amount)) > currency.scale
+        """
+    )
+
+
 def balances_unlike_entries() -> Found:
     """I-2: a stored balance is the sum of its entries, pocket by pocket."""
     return _rows(
@@ -75,7 +88,9 @@ def below_zero() -> Found:
         f"""
         WITH {_SUMS}
         SELECT account_id, available, locked FROM wallets_balance
-        WHERE NOT (available >= 0 AND locked >= 0)
+        WHERE least(available, locked) < 0
+            -- NaN is above every number
+            OR greatest(available, locked) >= 'Infinity'
         UNION ALL
         SELECT sums.account_id, sums.amount, 0 FROM sums
         JOIN wallets_account AS account ON account.id = sums.account_id
@@ -96,14 +111,21 @@ def locked_by_member() -> str:
     """
 
 
-def posted(reason: str) -> str:
-    """Return SQL with (reference, currency_id, amount) summed over one reason."""
+def moved(*reasons: str) -> str:
+    """
+    Return SQL with (reference, reason, currency_id, source, target, amount) for each
+    entry of these reasons. Pockets read "7/a" for what member 7 has available, "fees/a"
+    for the house.
+    """
+    wanted = ", ".join(f"'{reason}'" for reason in reasons)
+    pocket = "coalesce({0}.member_id::text, {0}.house) || '/' || {0}_pocket"
     return f"""
-        SELECT entry.reference, account.currency_id, sum(entry.amount) AS amount
-        FROM wallets_entry AS entry
-        JOIN wallets_account AS account ON account.id = entry.source_id
-        WHERE entry.reason = '{reason}'
-        GROUP BY entry.reference, account.currency_id
+        SELECT reference, reason, source.currency_id, {pocket.format("source")},
+            {pocket.format("target")}, amount
+        FROM wallets_entry
+        JOIN wallets_account AS source ON source.id = source_id
+        JOIN wallets_account AS target ON target.id = target_id
+        WHERE reason IN ({wanted})
     """
 
 

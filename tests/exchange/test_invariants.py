@@ -1,0 +1,234 @@
+"""Each check finds the break it is for; and sound books break none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from accounts.models.members import Member
+from exchange import invariants
+from exchange.lib import audit
+from exchange.lib.databases import append_only_models
+from tests import rows
+from tests.makers import fund
+from tests.markets.desk import Desk
+
+_COLUMNS = (
+    "at, amount, source_id, source_pocket, target_id, target_pocket, reason, reference"
+)
+_ENTRY = f"INSERT INTO wallets_entry ({_COLUMNS})"
+_UNBOUND = "ALTER TABLE wallets_balance DROP CONSTRAINT {}_is_never_negative;"
+
+# What a hand in the tables could do, and who finds it. {bob} is Bob's id, {bob_cny} his
+# account.
+BREAKS: list[tuple[str, str]] = [
+    (
+        "unbalanced_currencies",
+        "UPDATE wallets_account SET currency_id = 'usd' WHERE id = {bob_cny}",
+    ),
+    (
+        "entries_astray",
+        f"{_ENTRY} VALUES (now(), 1, 998, 'a', 999, 'a', 'transfer', 'x')",
+    ),
+    (
+        "entries_too_fine",
+        "UPDATE wallets_entry SET amount = amount + 0.000000001 WHERE reason = 'grant'",
+    ),
+    # Mallory is paid instead of Alice; the fee is hers; the difference is nobody's; a
+    # leg is there twice; a fee is smaller.
+    (
+        "trades_unlike_entries",
+        (
+            "UPDATE wallets_entry SET target_id = {mallory_cny}"
+            " WHERE reason = 'trade' AND target_id = {alice_cny}"
+        ),
+    ),
+    (
+        "trades_unlike_entries",
+        (
+            "UPDATE wallets_entry SET target_id = {mallory_cny}"
+            " WHERE reason = 'fee' AND source_id = {bob_cny}"
+        ),
+    ),
+    (
+        "trades_unlike_entries",
+        "DELETE FROM wallets_entry WHERE reason = 'price_improvement'",
+    ),
+    (
+        "trades_unlike_entries",
+        f"{_ENTRY} SELECT {_COLUMNS} FROM wallets_entry WHERE reason = 'fee' LIMIT 1",
+    ),
+    (
+        "trades_unlike_entries",
+        "UPDATE wallets_entry SET amount = amount * 2 WHERE reason = 'fee'",
+    ),
+    (
+        "balances_unlike_entries",
+        (
+            "UPDATE wallets_balance SET available = available + 1"
+            " WHERE account_id = {bob_cny}"
+        ),
+    ),
+    (
+        "balances_unlike_entries",
+        (
+            "UPDATE wallets_balance SET available = available - 1, locked = locked + 1"
+            " WHERE account_id = {bob_cny}"
+        ),
+    ),
+    (
+        "balances_unlike_entries",
+        "DELETE FROM wallets_balance WHERE account_id = {bob_cny}",
+    ),
+    (
+        "below_zero",
+        _UNBOUND.format("available")
+        + "UPDATE wallets_balance SET available = -8 WHERE account_id = {bob_cny}",
+    ),
+    (
+        "below_zero",
+        _UNBOUND.format("locked")
+        + "UPDATE wallets_balance SET locked = 'NaN' WHERE account_id = {bob_cny}",
+    ),
+    # The house gives more than it earned.
+    (
+        "below_zero",
+        (
+            f"{_ENTRY} SELECT now(), 100, id, 'a', {{bob_cny}}, 'a', 'transfer', 'x'"
+            " FROM wallets_account WHERE house = 'fees' AND currency_id = 'cny'"
+        ),
+    ),
+    (
+        "locks_without_orders",
+        (
+            "UPDATE markets_order SET locked = locked + 1, locked_at_first = 1000"
+            " WHERE state = 'open' AND side = 'buy'"
+        ),
+    ),
+    (
+        "orders_unlike_trades",
+        "UPDATE markets_order SET fees = fees + 1 WHERE state = 'filled'",
+    ),
+    ("orders_unlike_trades", "DELETE FROM markets_order WHERE state = 'filled'"),
+    # A lock ends twice; an order is never paid for.
+    (
+        "orders_unlike_entries",
+        f"{_ENTRY} SELECT {_COLUMNS} FROM wallets_entry WHERE reason = 'order_closed'",
+    ),
+    (
+        "orders_unlike_entries",
+        "DELETE FROM wallets_entry WHERE reason = 'order_placed'",
+    ),
+    (
+        "orders_in_disorder",
+        "UPDATE markets_order SET state = 'filled', locked = 0 WHERE state = 'open'",
+    ),
+    ("orders_in_disorder", "UPDATE markets_order SET seq = NULL WHERE state = 'open'"),
+    (
+        "trades_beyond_limits",
+        "UPDATE markets_order SET price_limit = 1 WHERE state = 'filled'",
+    ),
+    ("trades_beyond_limits", "UPDATE markets_order SET member_id = {bob}"),
+    (
+        "crossed_books",
+        "UPDATE markets_order SET price = 500 WHERE state = 'open' AND side = 'buy'",
+    ),
+    ("journals_with_gaps", "DELETE FROM markets_command WHERE seq = 2"),
+    ("journals_with_gaps", "UPDATE markets_command SET seq = 0 WHERE seq = 2"),
+    ("journals_with_gaps", "UPDATE markets_floor SET settled_seq = settled_seq + 1"),
+    ("miscounted_open_orders", "UPDATE markets_openorders SET count = count + 1"),
+    ("candles_unlike_trades", "UPDATE markets_candle SET high = high + 1"),
+    ("candles_unlike_trades", "DELETE FROM markets_candle"),
+    (
+        "journals_unlike_trades",
+        "UPDATE markets_trade SET amount = 0.1, funds = price * 0.1",
+    ),
+    ("journals_unlike_trades", "DELETE FROM markets_trade"),
+    # An order is lost from the book; a queue stands in another order.
+    (
+        "journals_unlike_trades",
+        (
+            "UPDATE markets_order SET state = 'cancelled', locked = 0"
+            " WHERE state = 'open' AND side = 'sell'"
+        ),
+    ),
+    (
+        "journals_unlike_trades",
+        "UPDATE markets_order SET seq = 100 - seq WHERE state = 'open'",
+    ),
+]
+
+
+@pytest.fixture
+def market(alice: Member, bob: Member, mallory: Member) -> dict[str, Any]:
+    """A market that has seen trades, cancels, and orders of all ends."""
+    desk = Desk()
+    for member in (alice, bob, mallory):
+        fund(member, "10 btc", "5000 cny")
+    desk.sell(alice, "1", at="100")
+    desk.buy(bob, "0.5", at="110")
+    desk.buy(bob, "1", at="90")
+    desk.buy(mallory, "1", at="90")
+    gone = desk.sell(mallory, "1", at="120")
+    desk.run()
+    desk.cancel(gone)
+    desk.run()
+    accounts = rows.read(
+        "SELECT split_part(member.email, '@', 1) || '_' || currency_id, account.id"
+        " FROM wallets_account AS account"
+        " JOIN accounts_member AS member ON member.id = account.member_id"
+    )
+    return {"bob": bob.pk} | dict(accounts)
+
+
+@pytest.mark.promise("I-1", "I-2", "I-3", "I-4", "I-5", "I-6", "I-7", "I-8", "I-9")
+@pytest.mark.promise("I-10", "I-18", "R-51")
+def test_it_finds_what_is_broken(market: dict[str, Any]) -> None:
+    checks = invariants.CHECKS + invariants.REPLAYS
+
+    for check, deed in BREAKS:
+        with rows.planted(deed.format(**market)):
+            found = {each.__name__ for _, each in checks if each()}
+        assert check in found, deed
+
+    assert invariants.check_all() == []
+
+
+def test_it_tries_every_check() -> None:
+    checks = {check.__name__ for _, check in invariants.CHECKS + invariants.REPLAYS}
+
+    assert checks == {check for check, _ in BREAKS}
+
+
+def test_it_says_what_is_broken_in_one_line() -> None:
+    found = invariants.Break("I-3", "below_zero", "(1, -8)")
+
+    assert found.as_json() == {
+        "invariant": "I-3",
+        "check": "below_zero",
+        "what": "(1, -8)",
+    }
+
+
+@pytest.mark.promise("I-16", "R-5", "R-34")
+def test_it_keeps_history_as_it_was_written(market: dict[str, Any]) -> None:
+    audit.record("member:1", "looked", "market:btccny")
+    tables = [model._meta.db_table for model in append_only_models()]
+    before = rows.dump()
+
+    assert {"wallets_entry", "markets_trade", "markets_command"} < set(tables)
+    assert len(tables) == 4
+    for table in tables:
+        assert before[table]
+        column = "market_id" if table.startswith("markets") else "id"
+        for deed in (
+            f"UPDATE {table} SET {column} = {column}",
+            f"DELETE FROM {table}",
+            f"TRUNCATE {table}",
+        ):
+            with pytest.raises(Exception, match="permission denied"):
+                rows.write(deed)
+            with pytest.raises(Exception, match="append-only"):
+                rows.write_as_owner(deed)
+    assert rows.dump() == before
