@@ -24,7 +24,7 @@ steps = st.sampled_from(
     [Decimal(text) for text in ("1", "0.01", "0.00000001", "1E-18", "0.05", "0.3", "7")]
 )
 
-NO_AMOUNTS = [
+NO_AMOUNTS: list[object] = [
     *("", " ", ".", "1 ", " 1", "1\n", "1\0", "+1", "-1", "-0", "1,5", "1_000", "0x1f"),
     *("1e5", "1E-5", "nan", "NaN", "sNaN", "inf", "Infinity", "-Infinity", "1.2.3"),
     *("１", "١", "½", "²", "1．5", "𝟏"),
