@@ -1,7 +1,7 @@
 // Paints the order book: two tables, best prices in the middle, and the spread.
 
 import { Decimal, ZERO } from "./decimal.js";
-import { patch, write, writeText } from "./paint.js";
+import { fillSlots, write, writeText } from "./paint.js";
 import { say } from "./words.js";
 
 const LEVELS_SHOWN = 50;
@@ -19,7 +19,9 @@ export class BookView {
     sell: document.getElementById("asks"),
     buy: document.getElementById("bids"),
   };
+  #shares = new WeakMap();
   #flashed = new WeakMap();
+  #flashing = new Set();
 
   /** `onPick({side, price, amount})`: somebody wants this price, or to sweep to it. */
   constructor(book, market, onPick) {
@@ -45,19 +47,21 @@ export class BookView {
 
   #side(side, levels, deepest, ownPrices) {
     const { price_digits: priceDigits, amount_digits: amountDigits } = this.#market;
-    patch(this.#bodies[side], levels, this.#template, (row, level, isNew) => {
+    const fill = (row, level, isSame) => {
       write(row, "price", level.price.floorText(priceDigits));
       const changed = write(row, "amount", level.amount.floorText(amountDigits));
       write(row, "total", level.total.floorText(amountDigits));
       const isFull = level.total.compare(deepest) >= 0;
-      const share = isFull ? "1" : level.total.over(deepest, 3).toString();
-      if (row.dataset.share !== share) {
-        row.dataset.share = share;
+      const share = isFull ? "1" : level.total.over(deepest, 2).toString();
+      if (this.#shares.get(row) !== share) {
+        this.#shares.set(row, share);
         row.style.setProperty("--share", share);
       }
       row.classList.toggle("own", ownPrices.has(`${side} ${level.key}`));
-      if (changed || (isNew && row.isConnected)) this.#flash(row);
-    });
+      if (changed && isSame) this.#flash(row);
+    };
+    const fromEnd = side === "sell";
+    fillSlots(this.#bodies[side], levels, this.#template, fill, { fromEnd });
     this.#keepOneTabStop(side);
   }
 
@@ -71,14 +75,21 @@ export class BookView {
       this.#bodies.sell.rows.length + this.#bodies.buy.rows.length > 0;
   }
 
+  // Two steps, not a fade: a fade would repaint every row in every frame of it.
   #flash(row) {
     const now = performance.now();
     if (calm.matches || now - (this.#flashed.get(row) ?? -Infinity) < FLASH_PAUSE_MS) {
       return;
     }
     this.#flashed.set(row, now);
-    const tint = getComputedStyle(row).getPropertyValue("--flash");
-    row.animate([{ backgroundColor: tint }, {}], FLASH_MS);
+    row.classList.add("flash");
+    if (this.#flashing.size === 0) setTimeout(() => this.#calm(), FLASH_MS);
+    this.#flashing.add(row);
+  }
+
+  #calm() {
+    for (const row of this.#flashing) row.classList.remove("flash");
+    this.#flashing.clear();
   }
 
   // Hundreds of prices are one stop of the Tab key; the arrows walk inside.

@@ -35,6 +35,7 @@ function paintRow(row, ticker, { price, amount }) {
 }
 
 new Stream(`${stream}/ws/tickers`, {
+  beats: false,
   onMessage(message) {
     if (message.type !== "tickers") return;
     Object.assign(latest, message.tickers);

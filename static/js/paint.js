@@ -1,8 +1,12 @@
 // Painting: once per frame, and only what differs.
 //
 // Views ask to be painted as often as they like and are painted once, together, before
-// the next frame. A table's rows are matched to the data by key; the page's own
-// <template> makes new ones, so that their markup is written once, by the server.
+// the next frame. New rows are made from the page's own <template>, so that their markup
+// is written once, by the server.
+//
+// Two ways to keep a table: `fillSlots` where data runs through rows that stand still
+// (a book, trades: moving the rows would be hundreds of layout shifts a second), and
+// `patch` where a row belongs to one thing for life and may hold the focus (orders).
 
 const waiting = new Set();
 const written = new WeakMap();
@@ -20,9 +24,34 @@ function paintAll() {
 }
 
 /**
- * Make the rows of `body` those of `items`, in order.
+ * Write `items` into the rows of `body`, which stay where they are.
  *
- * Each item has a `key`; `fill(row, item, isNew)` writes its cells.
+ * `fill(row, item, isSame)` writes the cells; `isSame` says that the row shows the same
+ * key as before. With `fromEnd` the last row is the one that stands still.
+ */
+export function fillSlots(body, items, template, fill, { fromEnd = false } = {}) {
+  for (let spare = body.rows.length - items.length; spare > 0; spare -= 1) {
+    (fromEnd ? body.firstElementChild : body.lastElementChild).remove();
+  }
+  for (let missing = items.length - body.rows.length; missing > 0; missing -= 1) {
+    const row = template.content.firstElementChild.cloneNode(true);
+    if (fromEnd) body.prepend(row);
+    else body.append(row);
+  }
+  const rows = [...body.rows];
+  items.forEach((item, index) => {
+    const row = rows[index];
+    const key = String(item.key);
+    const isSame = row.dataset.key === key;
+    if (!isSame) row.dataset.key = key;
+    fill(row, item, isSame);
+  });
+}
+
+/**
+ * Make the rows of `body` those of `items`, in order, each row one item's for life.
+ *
+ * Each item has a `key`; `fill(row, item)` writes its cells.
  */
 export function patch(body, items, template, fill) {
   const keys = new Set(items.map((item) => String(item.key)));
@@ -35,14 +64,13 @@ export function patch(body, items, template, fill) {
   for (const item of items) {
     const key = String(item.key);
     let row = rows.get(key);
-    const isNew = !row;
-    if (isNew) {
+    if (!row) {
       row = template.content.firstElementChild.cloneNode(true);
       row.dataset.key = key;
     }
     if (row === next) next = row.nextElementSibling;
     else body.insertBefore(row, next);
-    fill(row, item, isNew);
+    fill(row, item);
   }
 }
 

@@ -1,7 +1,7 @@
 // The live connection: JSON messages from a websocket that is always being repaired.
 //
-// The server beats every five seconds. Silence for three beats means that what we show
-// is old, whatever the socket says.
+// A market's stream beats every five seconds. Silence for three beats means that what
+// we show is old, whatever the socket says.
 
 const BEAT_MS = 5_000;
 const STALE_AFTER_MS = 3 * BEAT_MS;
@@ -12,13 +12,18 @@ export class Stream {
   #url;
   #onMessage;
   #onState;
+  #beats;
   #socket = null;
   #tries = 0;
   #retry = null;
   #silence = null;
 
-  /** `onState` hears "live", "reconnecting" or "stale". */
-  constructor(url, { onMessage, onState }) {
+  /**
+   * `onState` hears "live", "reconnecting" or "stale"; a stream that does not beat is
+   * never stale, since its silence means nothing.
+   */
+  constructor(url, { onMessage, onState, beats = true }) {
+    this.#beats = beats;
     this.#url = url;
     this.#onMessage = onMessage;
     this.#onState = onState;
@@ -52,6 +57,7 @@ export class Stream {
 
   #listen() {
     clearTimeout(this.#silence);
+    if (!this.#beats) return;
     this.#silence = setTimeout(() => this.#reconnect("stale"), STALE_AFTER_MS);
   }
 

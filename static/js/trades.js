@@ -1,7 +1,7 @@
 // The market's latest trades, newest first.
 
 import { padded, timeOfDay } from "./numbers.js";
-import { patch, write } from "./paint.js";
+import { fillSlots, write } from "./paint.js";
 
 const TRADES_SHOWN = 50;
 const ARROWS = { buy: "▲", sell: "▼" };
@@ -34,8 +34,11 @@ export class Trades {
   paint() {
     const { price_digits: priceDigits, amount_digits: amountDigits } = this.#market;
     const items = this.#trades.map((trade) => ({ key: trade.id, ...trade }));
-    patch(this.#body, items, this.#template, (row, trade) => {
-      row.className = `trade ${trade.side}`;
+    fillSlots(this.#body, items, this.#template, (row, trade, isSame) => {
+      if (isSame && row.dataset.painted) return;
+      row.dataset.painted = "yes"; // the server wrote the time in UTC
+      const side = `trade ${trade.side}`;
+      if (row.className !== side) row.className = side;
       write(row, "arrow", ARROWS[trade.side]);
       write(row, "price", padded(trade.price, priceDigits));
       write(row, "amount", padded(trade.amount, amountDigits));

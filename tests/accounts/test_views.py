@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from accounts.models.members import Member
@@ -12,6 +13,11 @@ from tests.makers import PASSWORD
 pytestmark = pytest.mark.django_db
 
 GOOD = {"email": "bob@example.com", "password": PASSWORD}
+
+
+@pytest.fixture(autouse=True)
+def _forget_other_tests_attempts() -> None:
+    cache.clear()
 
 
 @pytest.fixture
