@@ -13,6 +13,7 @@ from importlib.util import find_spec
 import django
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connections
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -75,12 +76,14 @@ def _django_db_helper(
 ) -> Iterator[str]:
     """
     Stand in for pytest-django's own: `db`, `transactional_db` and
-    `@pytest.mark.django_db` all mean a database to yourself, with real commits.
+    `@pytest.mark.django_db` all mean a database to yourself, with real commits, and an
+    empty cache.
 
     Afterwards the invariants must hold, unless the test is marked `broken_books`.
     """
     with django_db_blocker.unblock():
         name = settings.DATABASES["default"]["NAME"] = django_db_setup()
+        cache.clear()  # rate limits are counted in this process
         yield name
         connections.close_all()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -27,8 +28,9 @@ def test_it_answers_a_request_of_a_nonsensical_type(
     ) | {"wsgi.input": BytesIO(b"{}")}
     statuses: list[str] = []
 
-    def start_response(status: str, *_: Any) -> None:
+    def start_response(status: str, *_: Any, **__: Any) -> Callable[[bytes], object]:
         statuses.append(status)
+        return lambda _body: None
 
     body = b"".join(application(environ, start_response))
 
