@@ -19,7 +19,7 @@ from exchange.wsgi import application
 def test_it_answers_a_request_of_a_nonsensical_type(
     db: None, content_type: str
 ) -> None:
-    environ = RequestFactory()._base_environ(
+    environ = RequestFactory()._base_environ(  # type: ignore[attr-defined]  # no stub
         PATH_INFO="/api/v2/orders",
         REQUEST_METHOD="POST",
         CONTENT_TYPE=content_type,
