@@ -289,22 +289,36 @@ def test_it_halts_only_the_market_whose_books_are_broken(
     assert rows.dump() == before
 
 
+@pytest.mark.promise("P-4", "I-7")
 @pytest.mark.broken_books
-@pytest.mark.parametrize("filled", ["0.5", "0.1"])
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        ("filled = 0.5", "0.5"),  # the row has less left than the engine
+        ("amount = 2, locked = 2, locked_at_first = 2", "2"),  # the row has more
+        ("state = 'cancelled', locked = 0", "0"),
+    ],
+)
 def test_it_settles_nothing_when_the_engine_and_a_row_disagree(
-    desk: Desk, funded: Pair, filled: str
+    desk: Desk, funded: Pair, changes: str, left: str
 ) -> None:
     alice, bob = funded
     resting = desk.sell(alice, "1", at="100")
     desk.run()
-    rows.plant(f"UPDATE markets_order SET filled = {filled} WHERE id = {resting.pk}")
+    rows.plant(
+        f"UPDATE markets_order SET {changes} WHERE id = {resting.pk}",
+        "UPDATE wallets_balance SET locked = 2 WHERE locked = 1",
+    )
     taker = desk.buy(bob, "1", at="100")
 
     desk.run()
 
-    # The batch is void; run again, the book is read from the rows as they are now.
-    assert Trade.objects.filter(amount=1).count() == 0
-    assert fresh(taker).state != "filled"
+    assert Trade.objects.count() == 0
+    assert fresh(taker).state == "rejected"
+    # The book is read again, and is what the rows say.
+    again = desk.buy(bob, "1", at="100")
+    desk.run()
+    assert fresh(again).filled == min(D(left), 1)
 
 
 # --- Who owns the market ------------------------------------------------------------

@@ -69,6 +69,9 @@ def test_it_forgets_by_itself_what_is_a_day_old(traded: Desk) -> None:
     assert after(25) == (130, 110, 90, 110, 4)
     assert after(26) == (90, 110, 110, 110, 2)
     assert after(100) == (110, None, None, 110, 0)
+    # To the minute: the one a day ago is outside, and gives the opening price.
+    ticker = tickers.ticker("btccny", NOW.replace(second=0) + 24 * HOUR)
+    assert figures(ticker, "open", "volume") == (100, 6)
 
 
 def test_it_knows_the_past_as_it_was(traded: Desk) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from threading import Barrier
+from time import monotonic
 
 import pytest
 from django.db import connection
@@ -20,7 +21,7 @@ from tests.makers import fund
 from tests.markets.desk import NOW, Desk, purse
 from tests.races.crowd import at_once, count
 from wallets import ledger
-from wallets.ledger import InsufficientFunds
+from wallets.ledger import InsufficientFunds, Move
 
 pytestmark = pytest.mark.races
 
@@ -139,6 +140,57 @@ def test_it_opens_one_house_account_on_many_first_touches(db: None) -> None:
             return ledger.house(ledger.House.FEES, "btc")
 
     assert len(set(at_once(*[touch] * 12))) == 1
+
+
+@pytest.mark.promise("R-1")
+def test_it_locks_balances_in_the_order_of_their_ids(
+    alice: Member, bob: Member
+) -> None:
+    fund(alice, "10 cny")
+    fund(bob, "10 cny")
+    fund(alice, "10 cny")  # rewritten, her balance stands behind his on the page
+    with transaction():
+        hers = ledger.account_of(member_id=alice.pk, currency="cny")
+        his = ledger.account_of(member_id=bob.pk, currency="cny")
+    assert hers < his
+    held = Barrier(2, timeout=30)
+
+    def hold_the_first() -> int:
+        """Hold her balance until the other waits for it; is his still free?"""
+        with transaction():
+            lock_balance(hers)
+            held.wait()
+            wait_for_a_waiter()
+            return len(lock_balance(his))
+
+    def pay() -> None:
+        held.wait()
+        move = Move(hers, "a", his, "a", D(1), "transfer", "test")
+        with transaction():
+            ledger.post([move], at=NOW)
+
+    free, paid = at_once(hold_the_first, pay)
+
+    assert (free, paid) == (1, None)
+    assert purse(bob, "cny") == (11, 0)
+
+
+def lock_balance(account: int) -> list[tuple[object, ...]]:
+    return rows.read(
+        "SELECT 1 FROM wallets_balance WHERE account_id = %s"
+        " FOR NO KEY UPDATE SKIP LOCKED",
+        account,
+    )
+
+
+def wait_for_a_waiter() -> None:
+    """Return when a session of this database waits for a lock."""
+    deadline = monotonic() + 30
+    while not rows.read(
+        "SELECT 1 FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid"
+        " FROM pg_stat_activity WHERE datname = current_database())"
+    ):
+        assert monotonic() < deadline
 
 
 def test_it_refuses_what_could_not_lock_in_time(bob: Member) -> None:
