@@ -113,7 +113,7 @@ class Market(models.Model):
         """Hold the operator's edits inside the bounds that keep trades exact."""
         if self.id != f"{self.base_id}{self.quote_id}":
             raise ValidationError({"id": "A market is named base then quote: btccny."})
-        product = (self.tick * self.lot).normalize()
+        product = money.EXACT.multiply(self.tick, self.lot).normalize(money.EXACT)
         if -int(product.as_tuple().exponent) > self.quote.scale:
             raise ValidationError(
                 "Tick x lot has more digits than the quote currency keeps."

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import IntegrityError
 
 from accounts.models.members import Member
 from markets import settlement
@@ -245,6 +246,59 @@ def test_it_draws_the_candle_of_the_minute(
     assert (first.open, first.high, first.low, first.close) == (100, 103, 98, 101)
     assert (first.volume, first.funds, first.trades_count) == (4, 402, 4)
     assert (second.open, second.close, second.volume) == (99, 99, 2)
+
+
+# --- What the rows themselves refuse ------------------------------------------------
+
+
+@pytest.mark.promise("I-3", "I-5", "R-4")
+def test_it_cannot_be_given_a_senseless_order_or_trade(
+    desk: Desk, traders: tuple[Member, Member]
+) -> None:
+    alice, bob = traders
+    desk.sell(alice, "1", at="100")
+    desk.buy(bob, "0.5", at="100")
+    desk.run()
+    before = rows.dump()
+
+    for name, change in (
+        ("order_is_not_overfilled", "filled = 1.1"),
+        ("order_lock_only_shrinks", "locked = 1.1"),
+        ("closed_orders_lock_nothing", "state = 'cancelled'"),
+        ("order_lock_is_sound", "locked = 'NaN'"),
+        ("order_fees_are_sound", "fees = -1"),
+        ("order_has_one_size", "funds = 1"),
+        ("order_has_one_size", "amount = NULL"),
+        ("limit_orders_have_a_price", "price = NULL"),
+        ("order_price_is_positive", "price = 0"),
+        ("order_amount_is_positive", "amount = 'Infinity'"),
+    ):
+        with pytest.raises(IntegrityError, match=name):
+            rows.write(f"UPDATE markets_order SET {change} WHERE state = 'open'")
+    columns = (
+        "market_id, seq, n, price, amount, funds, taker_side, maker_order_id,"
+        " taker_order_id, maker_id, taker_id, maker_fee, taker_fee, created_at"
+    )
+    for name, changed in (
+        ("trade_happens_once", columns),
+        ("trade_is_exact", columns.replace("seq, n", "9, n").replace("funds", "1")),
+        (
+            "taker_fee_is_sound",
+            columns.replace("seq, n", "9, n").replace("taker_fee", "'NaN'"),
+        ),
+    ):
+        with pytest.raises(IntegrityError, match=name):
+            rows.write(
+                f"INSERT INTO markets_trade ({columns})"
+                f" SELECT {changed} FROM markets_trade"
+            )
+    with pytest.raises(IntegrityError, match="command_is_accepted_once"):
+        rows.write(
+            "INSERT INTO markets_command (market_id, seq, kind, subject, epoch, at)"
+            " SELECT market_id, 9, kind, subject, epoch, at FROM markets_command"
+        )
+
+    assert rows.dump() == before
 
 
 # --- Whole or not at all ------------------------------------------------------------

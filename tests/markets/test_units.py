@@ -5,12 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from django.core.exceptions import ValidationError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from accounts.models.members import Member
 from exchange.lib.money import EXACT
 from markets.models import Market
 from markets.units import UNITS_MAX, AboveMaximum, AmountOffLot, Grid, PriceOffTick
+from tests.makers import fund
+from tests.markets.desk import Desk
 
 steps = st.sampled_from(
     [Decimal(text) for text in ("1", "0.01", "1E-18", "0.05", "0.3", "7", "1E+18")]
@@ -68,3 +72,46 @@ def test_it_counts_only_the_whole_units_of_a_budget() -> None:
 
     assert border.budget(Decimal("1.0000019")) == 1_000_001
     assert border.budget(Decimal("0.00000099")) == 0
+
+
+# --- What an operator may make of a market ------------------------------------------
+
+
+@pytest.mark.promise("R-54", "R-62")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", "cnybtc"),
+        ("tick", "0.00001"),  # times the lot it is finer than the ledger keeps
+        ("tick", "0.000123456789012345"),  # and has more digits than is usual
+        ("lot", "0.000000001"),
+        ("amount_min", "0.00015"),
+        ("tick", "0"),
+        ("lot", "-1"),
+        ("collar", "1"),
+        ("maker_fee", "-0.1"),
+        ("taker_fee", "0.5"),
+        ("base_id", "cny"),
+    ],
+)
+def test_it_keeps_an_operators_edits_within_what_stays_exact(
+    db: None, name: str, value: str
+) -> None:
+    market = Market.objects.get(pk="btccny")
+    text = name in {"id", "base_id"}
+    setattr(market, name, value if text else Decimal(value))
+
+    with pytest.raises(ValidationError):
+        market.full_clean()
+
+
+@pytest.mark.promise("R-54")
+def test_it_keeps_the_grid_that_orders_were_placed_on(bob: Member) -> None:
+    market = Market.objects.get(pk="btccny")
+    market.tick = Decimal("0.1")
+    market.full_clean()  # nobody has ordered yet
+    fund(bob, "100 cny")
+    Desk().buy(bob, "1", at="100")
+
+    with pytest.raises(ValidationError, match="fixed"):
+        market.full_clean()
