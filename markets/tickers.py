@@ -93,4 +93,4 @@ def _read(market_id: str | None, now: datetime) -> list[Ticker]:
 
 
 def _ticker(row: tuple[Any, ...], now: datetime) -> Ticker:
-    return Ticker(*row, now)
+    return Ticker(*(*row, now))
