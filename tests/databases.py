@@ -195,8 +195,9 @@ def _application_url() -> str:
 
 
 def _prefix() -> str:
-    """Name this checkout: several may share a server."""
-    return f"pixiu_test_{hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:6]}"
+    """Name this checkout and its PostgreSQL: several may share a server or a folder."""
+    whole = os.fsencode(ROOT) + os.environ.get("POSTGRES_BIN", "").encode()
+    return f"pixiu_test_{hashlib.sha256(whole).hexdigest()[:6]}"
 
 
 def _code_hash() -> str:

