@@ -52,6 +52,10 @@ class Client:
         body = self._signed("POST", f"/api/v2/{path}", params)
         return self._ask("POST", f"/api/v2/{path}", body)
 
+    def close(self) -> None:
+        """Close the connection; the next call would open a new one."""
+        self._connection.close()
+
     def _signed(self, verb: str, path: str, params: dict[str, object]) -> str:
         self._last_tonce = max(self._last_tonce + 1, time.time_ns() // 1_000_000)
         whole = params | {"access_key": self._access_key, "tonce": self._last_tonce}
@@ -70,7 +74,7 @@ class Client:
             answer = self._connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException):
-            self._connection.close()  # the next call opens a new one
+            self.close()
             raise
         if answer.status < 300:
             return json.loads(text)
