@@ -14,6 +14,7 @@ from markets.streams import Do, MarketStream, Socket, hub
 UNKNOWN_MARKET = 4004
 TOO_SLOW = 4008
 TOO_MUCH = 4029
+SEND_SECONDS_MAX = 5  # behind by megabytes, and taking nothing: that is too slow
 _ASKS_MAX = 60  # messages one socket may send in its life: resyncs are rare
 
 
@@ -30,15 +31,28 @@ class _Pumped(AsyncWebsocketConsumer):
         self.socket = Socket(member_id)
 
     def start(self) -> None:
-        self._pump = asyncio.get_running_loop().create_task(self._forward())
+        application = asyncio.current_task()
+        forwarding = self._forward(application)
+        self._pump = asyncio.get_running_loop().create_task(forwarding)
 
-    async def _forward(self) -> None:
-        while (what := await self.socket.queue.get()) is not Do.END:
-            if what is Do.RESYNC:
-                await self.resync()
-            else:
-                await self.send(text_data=what)
-        await self.close(code=TOO_SLOW)
+    async def _forward(self, application: asyncio.Task[Any] | None) -> None:
+        try:
+            while (what := await self.socket.queue.get()) is not Do.END:
+                async with asyncio.timeout(SEND_SECONDS_MAX):
+                    await self._deliver(what)
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await self.close(code=TOO_SLOW)
+        except TimeoutError:
+            # Who takes nothing does not take a goodbye, either.
+            self.leave()
+            if application is not None:
+                application.cancel()
+
+    async def _deliver(self, what: str | Do) -> None:
+        if isinstance(what, str):
+            await self.send(text_data=what)
+        else:
+            await self.resync()
 
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None
@@ -86,6 +100,7 @@ class MarketConsumer(_Pumped):
             return
         self.leave()
         self.stream = stream
+        self.socket.drop()
         snapshot: dict[str, Any] = stream.snapshot() | {"me": None}
         stream.sockets.add(self.socket)
         if self.socket.member_id is not None:

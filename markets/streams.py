@@ -25,8 +25,10 @@ from django.utils import timezone
 
 from exchange.lib import bus
 from exchange.lib.money import plain
+from exchange.lib.transactions import transaction
 from markets import book_feed, page_data, queries, tickers
 from markets.book_feed import Mirror, levels_view
+from markets.models import Market
 
 log = logging.getLogger("markets.streams")
 
@@ -34,10 +36,12 @@ R = TypeVar("R")
 
 QUEUE_MAX = 256  # frames a socket may be behind before it is dropped
 BEAT_SECONDS = 5.0
+RETRY_SECONDS = 0.5
 TICKERS_SECONDS = 1.0
 REFRESH_SECONDS = 10.0  # how often a 24-hour window is read again
 TRADES_KEPT = page_data.TRADES
 LEVELS_SENT = page_data.LEVELS
+LEVELS_KEPT = 100_000  # of each side, so that a level that moves up is known
 
 
 class Do(Enum):
@@ -53,19 +57,29 @@ class Socket:
     def __init__(self, member_id: int | None) -> None:
         self.member_id = member_id
         self.queue: asyncio.Queue[str | Do] = asyncio.Queue(QUEUE_MAX)
+        self.is_ended = False
 
     def push(self, frame: str) -> None:
         """Queue a frame; a socket whose queue is full is ended."""
+        if self.is_ended:
+            return
         try:
             self.queue.put_nowait(frame)
         except asyncio.QueueFull:
             self.order(Do.END)
 
     def order(self, what: Do) -> None:
-        """Drop what waits and do this next."""
-        while not self.queue.empty():
-            self.queue.get_nowait()
-        self.queue.put_nowait(what)
+        """Drop what waits and do this next; after the end there is nothing."""
+        if not self.is_ended:
+            self.drop()
+            self.is_ended = what is Do.END
+            self.queue.put_nowait(what)
+
+    def drop(self) -> None:
+        """Forget the frames that wait: a snapshot that is sent now has it all."""
+        if not self.is_ended:
+            while not self.queue.empty():
+                self.queue.get_nowait()
 
 
 @dataclass(slots=True)
@@ -150,8 +164,15 @@ class Hub:
         self._ticker_sockets.discard(socket)
 
     async def read(self, reader: Callable[..., R], *args: Any) -> R:
-        """Read rows in the worker thread."""
-        return await self._loop.run_in_executor(self._rows, _reading, reader, *args)
+        """Read rows in the worker thread, as soon as the database lets us."""
+        while True:
+            try:
+                return await self._loop.run_in_executor(
+                    self._rows, _reading, reader, *args
+                )
+            except (OperationalError, InterfaceError) as error:
+                log.warning("cannot read rows yet: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
 
     def stop(self) -> None:
         """End the subscription and the chores; for tests and shutdown."""
@@ -190,7 +211,8 @@ class Hub:
             prev=news["prev"], seq=news["seq"], book=news["book"]
         )
         if not fits:
-            stream.held = [news]
+            # What came was committed before it came, so the rows have it already.
+            stream.held = []
             self._start(self._reload(news["market"]))
             return
         if is_new:
@@ -228,8 +250,8 @@ class Hub:
                     socket.push(frame)
 
     async def _reload_all(self) -> None:
-        markets = await self._patiently(queries.all_market_ids)
-        for market_id in markets:
+        markets = await self.read(queries.visible_markets)
+        for market_id in [market.pk for market in markets]:
             if stream := self._streams.get(market_id):
                 stream.held = stream.held or []
             await self._reload(market_id)
@@ -237,7 +259,7 @@ class Hub:
 
     async def _reload(self, market_id: str) -> None:
         """Read a market anew; news that came meanwhile is applied on top."""
-        fresh = await self._patiently(_read_market, market_id)
+        fresh = await self.read(_read_market, market_id)
         old = self._streams.get(market_id)
         self._streams[market_id] = fresh
         if old is None:
@@ -247,14 +269,6 @@ class Hub:
             socket.order(Do.RESYNC)
         for news in held:
             self._take(news)
-
-    async def _patiently(self, reader: Callable[..., R], *args: Any) -> R:
-        while True:
-            try:
-                return await self.read(reader, *args)
-            except (OperationalError, InterfaceError) as error:
-                log.warning("cannot read rows yet: %s", error)
-                await asyncio.sleep(0.5)
 
     async def _beat(self) -> None:
         while True:
@@ -278,9 +292,11 @@ class Hub:
         """A 24-hour window moves on without trades; read it again now and then."""
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
-            for found in await self._patiently(_read_tickers):
+            for found in await self.read(_read_tickers):
                 if stream := self._streams.get(found.market_id):
                     stream.ticker = found.as_json()
+                else:
+                    await self._reload(found.market_id)  # it is new
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
@@ -304,15 +320,16 @@ def _reading(reader: Callable[..., R], *args: Any) -> R:
 
 
 def _read_market(market_id: str) -> MarketStream:
-    """Snapshot first, the rest after: what is newer is corrected by the next delta."""
-    mirror = Mirror(book_feed.snapshot(market_id, limit=100_000))
-    market = queries.market_of(market_id)
-    return MarketStream(
-        page_data.market_view(market),
-        mirror,
-        page_data.trade_views(market_id),
-        tickers.ticker(market_id, timezone.now()).as_json(),
-    )
+    """Read book, trades and ticker as of one moment: deltas after it count once."""
+    with transaction():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return MarketStream(
+            page_data.market_view(Market.objects.get(pk=market_id)),
+            Mirror(book_feed.snapshot(market_id, limit=LEVELS_KEPT)),
+            page_data.trade_views(market_id),
+            tickers.ticker(market_id, timezone.now()).as_json(),
+        )
 
 
 def _read_tickers() -> list[tickers.Ticker]:
