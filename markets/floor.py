@@ -120,13 +120,16 @@ class MarketFloor:
                 [settlement.session_name(self.market_id)],
             )
             cursor.execute(
-                "UPDATE markets_floor SET epoch = epoch + 1 WHERE market_id = %s"
+                # A market that was just added has no row yet.
+                "INSERT INTO markets_floor (market_id, epoch, settled_seq)"
+                " SELECT id, 1, 0 FROM markets_market WHERE id = %s"
+                " ON CONFLICT (market_id) DO UPDATE SET epoch = markets_floor.epoch + 1"
                 " RETURNING epoch",
                 [self.market_id],
             )
             row = cursor.fetchone()
         if row is None:
-            raise MarketBroken(f"{self.market_id} has no floor row")
+            raise MarketBroken(f"there is no market {self.market_id}")
         self.epoch = int(row[0])
         self._load()
         log.info("%s: floor taken over, epoch %s", self.market_id, self.epoch)
@@ -293,12 +296,14 @@ class MarketFloor:
     def _apply_states(self, requests: list[StateRequest], outcome: Outcome) -> Outcome:
         for request in requests:
             with transaction():
+                if lock_floor(self.market_id).epoch != self.epoch:
+                    raise LostFloor(f"{self.market_id} is not ours any more")
+                wish = StateRequest.objects.filter(pk=request.pk, done_seq=None)
+                if not wish.update(done_seq=self.engine.seq):
+                    continue  # done already
                 Market.objects.filter(pk=self.market_id).update(
                     state=request.state,
                     halt_reason="" if request.state == "open" else request.reason,
-                )
-                StateRequest.objects.filter(pk=request.pk).update(
-                    done_seq=self.engine.seq
                 )
                 subject = f"market:{self.market_id}"
                 audit.record(

@@ -17,7 +17,7 @@ from django.db import connection
 from exchange.lib import bus
 from markets import feed
 from markets.feed import Message, Unreadable
-from markets.floor import PASSING, MarketBroken, MarketFloor
+from markets.floor import PASSING, MarketFloor
 from markets.settlement import LostFloor
 
 log = logging.getLogger("markets.floor")
@@ -54,6 +54,7 @@ class Host:
         messages are late or lost are run before those that came after them.
         """
         try:
+            self.floor(market_id)
             whole = [*feed.earlier(market_id, messages), *messages]
             for start in range(0, len(whole), settings.FEED_BATCH):
                 bite = whole[start : start + settings.FEED_BATCH]
@@ -66,8 +67,10 @@ class Host:
             log.warning("%s: will try again: %s", market_id, error)
             connection.close()
             return Verdict.LATER
-        except MarketBroken:
-            log.exception("%s is halted", market_id)
+        except Exception:
+            # One market that cannot be loaded must not end the floor of all. Its orders
+            # stay pending in their rows, and the sweeper tries again.
+            log.exception("%s cannot be run", market_id)
             return Verdict.DONE
         return Verdict.DONE
 

@@ -12,11 +12,14 @@ fill one. It is acknowledged after its transaction committed.
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from typing import Any
 
 import click
 from celery import Celery, bootsteps
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 from kombu import Consumer, Queue
 from kombu.message import Message as Delivery
@@ -24,12 +27,15 @@ from kombu.message import Message as Delivery
 from exchange.lib import bus
 from exchange.lib.bus_amqp import WORK_QUEUE_ARGUMENTS
 from markets import feed
+from markets.floor import PASSING
 from markets.floor_host import Host, Verdict
 from markets.queries import all_market_ids
 
 log = logging.getLogger("markets.floor")
 
 RETRY_SECONDS = 0.5
+TURN_SECONDS = 1.0  # then heartbeats and signals are looked at
+LOOK_SECONDS = 5  # how soon a market that was just added is served
 PREFETCH_MIN = 100  # the broker writes acknowledgements down before it sends more
 
 
@@ -41,8 +47,10 @@ class FloorStep(bootsteps.ConsumerStep):
     def __init__(self, parent: Any, floor: bool = False, **options: Any) -> None:
         self.enabled = bool(floor)
         self._parent = parent
+        self._connection: Any = None
         self._host: Host | None = None
         self._lines: list[_Line] = []
+        self._is_scheduled = False
         if self.enabled:
             queues = parent.app.amqp.queues
             queues.deselect(list(queues.consume_from))
@@ -53,16 +61,46 @@ class FloorStep(bootsteps.ConsumerStep):
 
     def get_consumers(self, channel: Any) -> list[Consumer]:
         """Called at every (re)connect: what was not acknowledged comes again."""
-        for line in self._lines:
-            line.forget()
         if self._host is None:
             self._host = Host()
-        client = channel.connection.client
+        self._connection = channel.connection.client
         self._lines = [
-            _Line(market_id, client.channel(), self._host, self._parent.hub)
-            for market_id in all_market_ids()
+            _Line(market_id, self._connection.channel(), self._host, self._schedule)
+            for market_id in _market_ids()
         ]
         return [line.consumer for line in self._lines]
+
+    def _schedule(self, seconds: float = 0) -> None:
+        if seconds:
+            self._parent.hub.call_later(seconds, self._work)
+        elif not self._is_scheduled:
+            self._is_scheduled = True
+            self._parent.hub.call_soon(self._work)
+
+    def _work(self) -> None:
+        """
+        Run batches, market by market, until nothing waits or the event loop must have
+        its turn: between two turns it may rest, although something waits.
+        """
+        self._is_scheduled = False
+        ends_at = time.monotonic() + TURN_SECONDS
+        self._drain()
+        while sum(line.run_batch() for line in self._lines):
+            if time.monotonic() > ends_at:
+                self._schedule()
+                return
+            self._drain()
+
+    def _drain(self) -> None:
+        """
+        Take what has arrived already. Left alone, the event loop would bring one
+        message a turn, and every batch would be of one.
+        """
+        try:
+            while not any(line.is_full() for line in self._lines):
+                self._connection.drain_events(timeout=0)
+        except (TimeoutError, BlockingIOError):
+            return
 
 
 class _Line:
@@ -71,13 +109,14 @@ class _Line:
     message of a batch acknowledges the batch and nothing else.
     """
 
-    def __init__(self, market_id: str, channel: Any, host: Host, hub: Any) -> None:
+    def __init__(
+        self, market_id: str, channel: Any, host: Host, schedule: Callable[..., None]
+    ) -> None:
         self._market_id = market_id
-        self._connection = channel.connection.client
         self._host = host
-        self._hub = hub
+        self._schedule = schedule
         self._waiting: list[Delivery] = []
-        self._is_scheduled = False
+        self._retry_at = 0.0
         queue = Queue(
             bus.work_queue(market_id),
             durable=True,
@@ -92,54 +131,41 @@ class _Line:
             prefetch_count=max(2 * settings.FEED_BATCH, PREFETCH_MIN),
         )
 
-    def forget(self) -> None:
-        """Drop what waits: its connection is gone, and it will come again."""
-        self._waiting.clear()
+    def is_full(self) -> bool:
+        """Say whether a whole batch waits."""
+        return len(self._waiting) >= settings.FEED_BATCH
 
-    def _arrived(self, delivery: Delivery) -> None:
-        self._waiting.append(delivery)
-        self._schedule()
-
-    def _schedule(self, seconds: float = 0) -> None:
-        if self._is_scheduled:
-            return
-        self._is_scheduled = True
-        if seconds:
-            self._hub.call_later(seconds, self._flush)
-        else:
-            self._hub.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Run what has arrived, and acknowledge it once it is settled."""
-        self._drain()
-        self._is_scheduled = False
+    def run_batch(self) -> bool:
+        """Run what waits, up to a batch; acknowledge it once it is settled."""
         batch = self._waiting[: settings.FEED_BATCH]
-        if not batch:
-            return
+        if not batch or time.monotonic() < self._retry_at:
+            return False
         messages = [feed.read(_body(delivery)) for delivery in batch]
         verdict = self._host.handle(self._market_id, messages, now=timezone.now())
         if verdict is Verdict.LATER:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
             self._schedule(RETRY_SECONDS)
-            return
+            return False
         del self._waiting[: len(batch)]
         if verdict is Verdict.DONE:
             batch[-1].ack(multiple=True)
         else:
             for delivery in batch:
                 delivery.requeue()
-        if self._waiting:
-            self._schedule()
+        return True
 
-    def _drain(self) -> None:
-        """
-        Take what has arrived already. Left alone, the event loop would bring one
-        message a turn, and every batch would be of one.
-        """
-        try:
-            while len(self._waiting) < settings.FEED_BATCH:
-                self._connection.drain_events(timeout=0)
-        except (TimeoutError, BlockingIOError):
-            return
+    def _arrived(self, delivery: Delivery) -> None:
+        self._waiting.append(delivery)
+        self._schedule()
+
+
+def _market_ids() -> list[str]:
+    """Read the markets' names, on a new session where the one at hand is dead."""
+    try:
+        return all_market_ids()
+    except PASSING:
+        connection.close()
+        return all_market_ids()
 
 
 def _body(delivery: Delivery) -> bytes:

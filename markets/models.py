@@ -113,6 +113,8 @@ class Market(models.Model):
         """Hold the operator's edits inside the bounds that keep trades exact."""
         if self.id != f"{self.base_id}{self.quote_id}":
             raise ValidationError({"id": "A market is named base then quote: btccny."})
+        if not all(_is_step(step) for step in (self.tick, self.lot, self.amount_min)):
+            return  # said at the field, or by its CHECK
         product = money.EXACT.multiply(self.tick, self.lot).normalize(money.EXACT)
         if -int(product.as_tuple().exponent) > self.quote.scale:
             raise ValidationError(
@@ -448,6 +450,10 @@ class Quarantined(models.Model):
 
     def __str__(self) -> str:
         return f"{self.market_id}: {self.why} (#{self.pk})"
+
+
+def _is_step(value: object) -> bool:
+    return isinstance(value, Decimal) and value.is_finite() and 0 < value < 10**12
 
 
 def _digits(step: Decimal) -> int:

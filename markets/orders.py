@@ -414,6 +414,14 @@ def _refusal(member: Member, market: Market, checked: _Checked) -> Exception:
         return MarketHalted(market=market.pk)
     if not Member.objects.get(pk=member.pk).may_trade:
         return MemberMayNotTrade()
+    mine = OpenOrders.objects.filter(member_id=member.pk, market_id=market.pk)
+    if sum(mine.values_list("count", flat=True)) >= market.open_orders_max:
+        return TooManyOrders(
+            f"You have {market.open_orders_max} open orders here, which is the most"
+            " this market allows. Cancel one first.",
+            maximum=market.open_orders_max,
+        )
+    # After the cap: where the cap refused, this transaction has the funds locked.
     held = balance(member.pk, checked.currency)
     if held.available < checked.locks:
         return InsufficientFunds(
@@ -422,12 +430,5 @@ def _refusal(member: Member, market: Market, checked: _Checked) -> Exception:
             currency=checked.currency,
             needed=plain(checked.locks),
             available=plain(held.available),
-        )
-    mine = OpenOrders.objects.filter(member_id=member.pk, market_id=market.pk)
-    if sum(mine.values_list("count", flat=True)) >= market.open_orders_max:
-        return TooManyOrders(
-            f"You have {market.open_orders_max} open orders here, which is the most"
-            " this market allows. Cancel one first.",
-            maximum=market.open_orders_max,
         )
     return Busy()  # it was so a moment ago, and is not any more

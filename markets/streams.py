@@ -189,12 +189,25 @@ class Hub:
 
     def _listen(self) -> None:
         def on_news(body: bytes) -> None:
-            self._loop.call_soon_threadsafe(self._take, bus.decode(body))
+            try:
+                news = bus.decode(body)
+            except ValueError as error:
+                log.error("news nobody can read, markets are read anew: %s", error)
+                on_gap()
+                return
+            self._loop.call_soon_threadsafe(self._take, news)
 
         def on_gap() -> None:
             self._loop.call_soon_threadsafe(lambda: self._start(self._reload_all()))
 
-        self._listener.run(on_news, on_gap)
+        while True:
+            try:
+                self._listener.run(on_news, on_gap)
+            except Exception:
+                # Silence here would be prices that stand still and look alive.
+                log.exception("the news stopped; listening anew")
+            else:
+                return  # told to stop
 
     def _take(self, news: dict[str, Any]) -> None:
         stream = self._streams.get(news["market"])
@@ -254,7 +267,10 @@ class Hub:
         for market_id in [market.pk for market in markets]:
             if stream := self._streams.get(market_id):
                 stream.held = stream.held or []
-            await self._reload(market_id)
+            try:
+                await self._reload(market_id)
+            except queries.UnknownMarket:
+                self._streams.pop(market_id, None)  # hidden just now
         self._ready.set()
 
     async def _reload(self, market_id: str) -> None:

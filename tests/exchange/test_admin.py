@@ -116,6 +116,57 @@ def test_it_halts_a_market_with_a_reason(desk: Client, olive: Member) -> None:
     assert Market.objects.get(pk="btccny").state == "halted"
 
 
+def a_market(**changes: str) -> dict[str, str]:
+    """The form of a market that does not exist yet."""
+    return {
+        "id": "ltcusd",
+        "base": "ltc",
+        "quote": "usd",
+        "tick": "0.01",
+        "lot": "0.001",
+        "amount_min": "0.001",
+        "notional_min": "1",
+        "open_orders_max": "200",
+        "collar": "0.05",
+        "maker_fee": "0",
+        "taker_fee": "0",
+        "sort_order": "5",
+        "is_visible": "on",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tick": value}
+        for value in ("", "NaN", "Infinity", "1e400", "1e-400", "1e37", "0", "-1")
+    ]
+    + [{"lot": value} for value in ("", "0", "1e30")]
+    + [{"amount_min": ""}],
+    ids=str,
+)
+def test_it_says_what_is_wrong_with_a_market(
+    desk: Client, changes: dict[str, str]
+) -> None:
+    answer = desk.post(reverse("admin:markets_market_add"), a_market(**changes))
+
+    assert answer.status_code == 200  # the form again, not a crash
+    assert not Market.objects.filter(pk="ltcusd").exists()
+
+
+def test_a_market_that_was_added_is_matched(
+    desk: Client, alice: Member, alices_bot: ApiClient
+) -> None:
+    answer = desk.post(reverse("admin:markets_market_add"), a_market())
+    assert answer.status_code == 302
+    fund(alice, "1 ltc")
+
+    alices_bot.post("orders", market="ltcusd", side="sell", volume="0.1", price="90")
+    match("ltcusd")
+
+    assert Order.objects.get().state == "open"
+
+
 def test_it_freezes_a_member_with_a_reason(
     desk: Client, olive: Member, alice: Member
 ) -> None:

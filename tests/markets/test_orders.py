@@ -188,6 +188,17 @@ def test_it_takes_no_more_open_orders_than_the_market_allows(
     assert desk.buy(bob, "0.1", at="100").state == "pending"  # one has ended
 
 
+def test_it_names_the_cap_although_the_order_took_the_last_money(
+    desk: Desk, bob: Member
+) -> None:
+    desk.market(open_orders_max=1)
+    fund(bob, "25 cny")
+    desk.buy(bob, "0.1", at="100")
+
+    with pytest.raises(TooManyOrders):
+        desk.buy(bob, "0.1", at="100")
+
+
 # --- Market orders ------------------------------------------------------------------
 
 

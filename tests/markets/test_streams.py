@@ -163,6 +163,22 @@ def test_it_survives_news_of_numbers_that_never_were(
         assert receive(websocket, "update")["seq"] == 2
 
 
+def test_it_survives_news_nobody_can_read(
+    stream: Stream, host: Host, alice: Member
+) -> None:
+    with stream.watch(PATH) as websocket:
+        receive(websocket, "snapshot")
+
+        bus.driver().announce("market", b"garbage")
+
+        assert receive(websocket, "snapshot")["seq"] == 0
+    with stream.watch(PATH) as websocket:
+        receive(websocket, "snapshot")
+        place(alice, "sell")
+        settle(host)
+        assert receive(websocket, "update")["seq"] == 1
+
+
 def fake_news(*, prev: int, seq: int, trades: int = 0) -> dict[str, Any]:
     at = "2026-11-22T10:00:00Z"
     trade = {"id": 1, "price": "1.0", "amount": "1.0", "funds": "1.0", "at": at}

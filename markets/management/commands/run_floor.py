@@ -58,7 +58,6 @@ class Command(BaseCommand):
         """Listen first, then run what waits in the rows: so nothing falls between."""
         reader = NotifyReader(WORK)
         try:
-            self._queues = {work_queue(market): market for market in all_market_ids()}
             self._sweep(older_than_seconds=0)
             swept_at = time.monotonic()
             while not self._is_stopping:
@@ -85,11 +84,12 @@ class Command(BaseCommand):
                 raise psycopg2.OperationalError("the batch is found again in the rows")
 
     def _sweep(self, *, older_than_seconds: int) -> None:
+        """Run what waits in the rows, of markets that were just added, too."""
         now = timezone.now()
+        self._queues = {work_queue(market): market for market in all_market_ids()}
         for market_id in self._queues.values():
             before = now - timedelta(seconds=older_than_seconds)
             waiting = feed.waiting(
                 market_id, before=before if older_than_seconds else None
             )
-            self._host.floor(market_id)
             self._run({market_id: list(waiting)})
