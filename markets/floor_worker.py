@@ -51,6 +51,7 @@ class FloorStep(bootsteps.ConsumerStep):
         self._host: Host | None = None
         self._lines: list[_Line] = []
         self._is_scheduled = False
+        self._is_looking = False
         if self.enabled:
             queues = parent.app.amqp.queues
             queues.deselect(list(queues.consume_from))
@@ -64,11 +65,36 @@ class FloorStep(bootsteps.ConsumerStep):
         if self._host is None:
             self._host = Host()
         self._connection = channel.connection.client
-        self._lines = [
-            _Line(market_id, self._connection.channel(), self._host, self._schedule)
+        self._lines = []
+        if not self._is_looking:
+            self._is_looking = True
+            self._parent.hub.call_repeatedly(LOOK_SECONDS, self._look)
+        return self._open_lines(self._host)
+
+    def _open_lines(self, host: Host) -> list[Consumer]:
+        """Open a line for every market that has none yet; return their consumers."""
+        served = {line.market_id for line in self._lines}
+        fresh = [
+            _Line(market_id, self._connection.channel(), host, self._schedule)
             for market_id in _market_ids()
+            if market_id not in served
         ]
-        return [line.consumer for line in self._lines]
+        self._lines += fresh
+        return [line.consumer for line in fresh]
+
+    def _look(self) -> None:
+        """Serve the markets that an operator has added since."""
+        if self._host is None:
+            return
+        try:
+            fresh = self._open_lines(self._host)
+        except PASSING as error:
+            log.warning("cannot look for new markets: %s", error)
+            connection.close()
+            return
+        for consumer in fresh:
+            consumer.consume()
+        self.consumers = [*(self.consumers or []), *fresh]
 
     def _schedule(self, seconds: float = 0) -> None:
         if seconds:
@@ -112,7 +138,7 @@ class _Line:
     def __init__(
         self, market_id: str, channel: Any, host: Host, schedule: Callable[..., None]
     ) -> None:
-        self._market_id = market_id
+        self.market_id = market_id
         self._host = host
         self._schedule = schedule
         self._waiting: list[Delivery] = []
@@ -141,7 +167,7 @@ class _Line:
         if not batch or time.monotonic() < self._retry_at:
             return False
         messages = [feed.read(_body(delivery)) for delivery in batch]
-        verdict = self._host.handle(self._market_id, messages, now=timezone.now())
+        verdict = self._host.handle(self.market_id, messages, now=timezone.now())
         if verdict is Verdict.LATER:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             self._schedule(RETRY_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pika.exceptions
@@ -14,8 +15,9 @@ from django.utils import timezone
 from accounts.models.members import Member
 from exchange.lib import bus
 from exchange.lib.models import AuditRecord
-from markets import feed
+from markets import feed, orders
 from markets.models import Floor, Order, Quarantined
+from markets.orders import Terms
 from tests.faults.broker import Broker, broker
 from tests.faults.programs import Running, floor_command, running, until
 from tests.faults.trading import (
@@ -27,6 +29,7 @@ from tests.faults.trading import (
     trades_count,
 )
 from tests.makers import fund
+from tests.markets.desk import list_market
 
 pytestmark = [pytest.mark.broker, pytest.mark.django_db]
 
@@ -193,3 +196,23 @@ def test_orders_placed_before_there_is_a_broker_are_swept_to_the_floor(
         until(lambda: all_filled(ids), why=floor.words)
     assert swept == 10
     assert accepted_order() == ids
+
+
+def test_it_serves_a_market_that_was_added_while_it_runs(
+    start_floor: StartFloor, alice: Member
+) -> None:
+    with start_floor("a") as floor:
+        until(lambda: is_ready(floor), why=floor.words)
+        market = list_market(("foo", 4), ("bar", 8), tick="0.01", lot="0.01")
+        fund(alice, "10 foo")
+
+        terms = Terms("sell", Order.Kind.LIMIT, Decimal(5), Decimal(1))
+        order = orders.place(
+            member=alice,
+            market_id=market.pk,
+            terms=terms,
+            source="api",
+            now=timezone.now(),
+        )
+
+        until(lambda: Order.objects.get(pk=order.pk).state == "open", why=floor.words)
