@@ -1,7 +1,7 @@
 """
 The Celery app: the jobs, their schedule, and in production the floor.
 
-Broker: RabbitMQ where AMQP_URL is set; in embedded mode kombu's filesystem transport in
+Broker: RabbitMQ where AMQP_URL is set; in embedded mode our folder of jobs in
 `.data/`, which is slow and good enough for an alarm clock.
 """
 
@@ -20,6 +20,7 @@ django.setup()  # the floor's modules import models
 
 from django.conf import settings  # noqa: E402
 
+from exchange.lib import job_folder  # noqa: E402
 from exchange.lib.bus_amqp import HEARTBEAT_SECONDS  # noqa: E402
 from markets import floor_worker  # noqa: E402
 
@@ -50,7 +51,7 @@ class _Amqp(AMQP):
 
 app = Celery("exchange", amqp=_Amqp)
 app.conf.update(
-    broker_url=settings.CELERY_BROKER_URL,
+    broker_url=settings.AMQP_URL or f"{job_folder.SCHEME}://",
     broker_transport_options={} if settings.AMQP_URL else _filesystem(),
     # A takeover after kill -9 must not wait for a minute of silence.
     broker_heartbeat=HEARTBEAT_SECONDS if settings.AMQP_URL else 0,
