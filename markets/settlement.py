@@ -20,6 +20,7 @@ from typing import Any
 
 from django.db import connection
 
+from exchange.lib.columns import column
 from exchange.lib.errors import BrokenPromise
 from exchange.lib.money import EXACT, ZERO
 from exchange.lib.transactions import transaction
@@ -319,8 +320,8 @@ def _lock_orders(batch: Batch) -> dict[int, Row]:
         cursor.execute(
             "SELECT id, member_id, side, price_limit, amount, locked, filled,"
             " funds_used, fees, trades_count, state, seq FROM markets_order"
-            " WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
-            [sorted(ids)],
+            " WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE",
+            [column(sorted(ids))],
         )
         return {row[0]: Row(*row) for row in cursor.fetchall()}
 
@@ -343,15 +344,15 @@ def _update_orders(rows: Sequence[Row], now: datetime) -> None:
             """,
             [
                 now,
-                [row.id for row in rows],
-                [row.locked for row in rows],
-                [row.filled for row in rows],
-                [row.funds_used for row in rows],
-                [row.fees for row in rows],
-                [row.trades_count for row in rows],
-                [str(row.state) for row in rows],
-                [row.closed_why for row in rows],
-                [row.seq for row in rows],
+                column(row.id for row in rows),
+                column(row.locked for row in rows),
+                column(row.filled for row in rows),
+                column(row.funds_used for row in rows),
+                column(row.fees for row in rows),
+                column(row.trades_count for row in rows),
+                column(str(row.state) for row in rows),
+                column(row.closed_why for row in rows),
+                column(row.seq for row in rows),
             ],
         )
 
@@ -378,17 +379,17 @@ def _insert_trades(batch: Batch, fills: Sequence[Fill]) -> list[int]:
             [
                 batch.market.pk,
                 batch.now,
-                [fill.seq for fill in fills],
-                [fill.n for fill in fills],
-                [fill.price for fill in fills],
-                [fill.amount for fill in fills],
-                [fill.taker_side for fill in fills],
-                [fill.maker_order_id for fill in fills],
-                [fill.taker_order_id for fill in fills],
-                [fill.maker_id for fill in fills],
-                [fill.taker_id for fill in fills],
-                [fill.maker_fee for fill in fills],
-                [fill.taker_fee for fill in fills],
+                column(fill.seq for fill in fills),
+                column(fill.n for fill in fills),
+                column(fill.price for fill in fills),
+                column(fill.amount for fill in fills),
+                column(fill.taker_side for fill in fills),
+                column(fill.maker_order_id for fill in fills),
+                column(fill.taker_order_id for fill in fills),
+                column(fill.maker_id for fill in fills),
+                column(fill.taker_id for fill in fills),
+                column(fill.maker_fee for fill in fills),
+                column(fill.taker_fee for fill in fills),
             ],
         )
         return [row[0] for row in cursor.fetchall()]
@@ -403,14 +404,14 @@ def _count_down(market_id: str, members: Iterable[int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT 1 FROM markets_openorders WHERE market_id = %s"
-            " AND member_id = ANY(%s) ORDER BY member_id FOR NO KEY UPDATE",
-            [market_id, sorted(counts)],
+            " AND member_id = ANY(%s::bigint[]) ORDER BY member_id FOR NO KEY UPDATE",
+            [market_id, column(sorted(counts))],
         )
         cursor.execute(
             "UPDATE markets_openorders AS o SET count = o.count - done.count"
             " FROM unnest(%s::bigint[], %s::int[]) AS done (member_id, count)"
             " WHERE o.market_id = %s AND o.member_id = done.member_id",
-            [list(counts), list(counts.values()), market_id],
+            [column(counts), column(counts.values()), market_id],
         )
 
 
@@ -418,7 +419,7 @@ def _insert_commands(batch: Batch) -> None:
     if not batch.commands:
         return
     rows = [_journal(seq, command) for seq, command in batch.commands]
-    columns = [list(column) for column in zip(*rows, strict=True)]
+    columns = [column(values) for values in zip(*rows, strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -432,7 +433,7 @@ def _insert_commands(batch: Batch) -> None:
         )
 
 
-def _journal(seq: int, command: Place | Cancel) -> tuple[object, ...]:
+def _journal(seq: int, command: Place | Cancel) -> tuple[int | str | None, ...]:
     if isinstance(command, Cancel):
         return (seq, "cancel", command.order_id, None, None, None, None, None, None)
     return (

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from exchange.lib.columns import column
 from exchange.lib.errors import BrokenPromise, Refused
 from exchange.lib.money import EXACT, ZERO, is_multiple, plain
 from exchange.lib.transactions import transaction, transaction_required
@@ -170,9 +171,10 @@ def post(moves: Sequence[Move], *, at: datetime) -> list[NewBalance]:
     changes = _changes(moves)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT account_id FROM wallets_balance WHERE account_id = ANY(%s)"
+            "SELECT account_id FROM wallets_balance"
+            " WHERE account_id = ANY(%s::bigint[])"
             " ORDER BY account_id FOR NO KEY UPDATE",
-            [sorted(changes)],
+            [column(sorted(changes))],
         )
         members = {row[0] for row in cursor.fetchall()}
         _demand_house(cursor, changes.keys() - members)
@@ -273,7 +275,11 @@ def _apply(cursor: object, changes: dict[int, list[Decimal]]) -> list[NewBalance
     ids = sorted(changes)
     cursor.execute(  # type: ignore[attr-defined]
         _CHANGE_BALANCES,
-        [ids, [changes[id][0] for id in ids], [changes[id][1] for id in ids]],
+        [
+            column(ids),
+            column(changes[id][0] for id in ids),
+            column(changes[id][1] for id in ids),
+        ],
     )
     balances = [NewBalance(*row) for row in cursor.fetchall()]  # type: ignore[attr-defined]
     if len(balances) == len(ids):
@@ -311,8 +317,8 @@ ORDER BY move.place
 """
 
 
-def _columns(moves: Sequence[Move]) -> list[list[object]]:
-    return [list(column) for column in zip(*moves, strict=True)]
+def _columns(moves: Sequence[Move]) -> list[str]:
+    return [column(values) for values in zip(*moves, strict=True)]
 
 
 def _shortage(account_id: int, change: list[Decimal]) -> InsufficientFunds:

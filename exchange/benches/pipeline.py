@@ -40,7 +40,7 @@ from accounts import members
 from accounts.models.members import Member
 from exchange import invariants
 from exchange.lib import bus, databases, postgres
-from exchange.lib.bus_amqp import parameters
+from exchange.lib.bus_amqp import AmqpDriver, parameters
 from exchange.supervisor import module
 from markets import feed, settlement
 from markets.feed import Message
@@ -62,7 +62,9 @@ DONE_SECONDS_MAX = 300
 POLL_SECONDS = 0.01
 
 _MID = Decimal(30_000)
-_SPREAD = 60  # how far around the middle the limits scatter, in quote
+# Limits scatter around a price this much worse than the middle, and by as much again:
+# about four orders in ten trade.
+_WORSE, _SCATTER = 35, 60
 _CANCELS = 0.2  # of the orders that rest before the clock starts, per order placed
 
 
@@ -160,8 +162,16 @@ def _broker() -> Iterator[None]:
             for market_id in Market.objects.values_list("pk", flat=True):
                 channel.queue_delete(bus.work_queue(market_id))
             channel.exchange_delete(bus.news())
+        _driver().close()
         settings.AMQP_URL, settings.BUS_NAMESPACE = before
         bus.driver.cache_clear()
+
+
+def _driver() -> AmqpDriver:
+    driver = bus.driver()
+    if not isinstance(driver, AmqpDriver):
+        raise TypeError(f"The bench publishes through RabbitMQ, not {driver}.")
+    return driver
 
 
 @contextmanager
@@ -274,7 +284,7 @@ def _accept(people: Sequence[Member], count: int, *, resting: Sequence[int]) -> 
 
 def _one_order(people: Sequence[Member], chance: random.Random) -> Order:
     side = chance.choice((Side.BUY, Side.SELL))
-    away = Decimal(round(chance.gauss(_SPREAD, _SPREAD)))  # below zero: it crosses
+    away = Decimal(round(chance.gauss(_WORSE, _SCATTER)))  # below zero: it crosses
     terms = Terms(
         side=side,
         kind=Order.Kind.LIMIT,
@@ -290,12 +300,25 @@ def _one_order(people: Sequence[Member], chance: random.Random) -> Order:
     )
 
 
+class _Mute:
+    """A bus that takes nothing."""
+
+    def send(self, queue: str, bodies: list[bytes]) -> None: ...
+
+    def announce(self, topic: str, body: bytes) -> None: ...
+
+    def is_out(self) -> bool:
+        return True
+
+    def backlog(self, queue: str) -> int | None:
+        return None
+
+
 @contextmanager
 def _intake_alone() -> Iterator[None]:
     """Take orders without feeding them, and without waiting for the disk."""
-    before = settings.AMQP_URL
-    settings.AMQP_URL = ""
-    bus.driver.cache_clear()  # notifications go to nobody
+    driver, mute = bus.driver, _Mute()
+    bus.driver = lambda: mute  # type: ignore[assignment]
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit = off")
     try:
@@ -303,8 +326,7 @@ def _intake_alone() -> Iterator[None]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("RESET synchronous_commit")
-        settings.AMQP_URL = before
-        bus.driver.cache_clear()
+        bus.driver = driver
 
 
 def _is_done() -> bool:
