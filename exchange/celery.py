@@ -51,7 +51,7 @@ class _Amqp(AMQP):
 
 app = Celery("exchange", amqp=_Amqp)
 app.conf.update(
-    broker_url=settings.AMQP_URL or f"{job_folder.SCHEME}://",
+    broker_url=settings.AMQP_URL or f"{job_folder.SCHEME}://localhost",
     broker_transport_options={} if settings.AMQP_URL else _filesystem(),
     # A takeover after kill -9 must not wait for a minute of silence.
     broker_heartbeat=HEARTBEAT_SECONDS if settings.AMQP_URL else 0,
