@@ -329,14 +329,14 @@ def _intake_alone() -> Iterator[None]:
         bus.driver = driver
 
 
+def _settled_seq() -> int:
+    return Floor.objects.get(pk=MARKET).settled_seq
+
+
 def _is_done() -> bool:
     here = Order.objects.filter(market_id=MARKET)
-    return not (
-        here.filter(state=Order.State.PENDING).exists()
-        or here.filter(
-            state=Order.State.OPEN, cancel_requested_at__isnull=False
-        ).exists()
-    )
+    asked = here.filter(state=Order.State.OPEN, cancel_requested_at__isnull=False)
+    return not (here.filter(state=Order.State.PENDING).exists() or asked.exists())
 
 
 def _until(condition: Callable[[], bool], seconds_max: float) -> None:
@@ -357,10 +357,11 @@ def _through_the_broker(people: Sequence[Member], count: int, *, batch: int) -> 
         _until(_is_done, DONE_SECONDS_MAX)
         resting = _resting(before.orders)
         work = _accept(people, count, resting=resting)
-        trades = Trade.objects.count()
+        trades, all_placed = Trade.objects.count(), _settled_seq() + count
         started = time.perf_counter()
         _publish(work.messages)
-        _until(_is_done, DONE_SECONDS_MAX)
+        # Until every order has its number, one cheap look is enough.
+        _until(lambda: _settled_seq() >= all_placed and _is_done(), DONE_SECONDS_MAX)
         seconds = time.perf_counter() - started
     return Pass(
         orders=len(work.orders),
@@ -486,5 +487,5 @@ def _latency(people: Sequence[Member], *, seconds: int) -> dict[str, float]:
         "p50": round(cuts[49], 1),
         "p99": round(cuts[98], 1),
         "flow_per_second": round(len(waits) / seconds),
-        "sequence": Floor.objects.get(pk=MARKET).settled_seq,
+        "sequence": _settled_seq(),
     }
