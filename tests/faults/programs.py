@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from exchange.lib import processes
 from exchange.supervisor import module
 from tests.databases import ROOT
 
@@ -72,7 +73,7 @@ def running(command: list[str], log: Path, **environment: str) -> Iterator[Runni
     """Have a process for the length of a block."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command,
+            processes.tied(command),  # a killed test leaves nothing behind
             cwd=ROOT,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
