@@ -201,8 +201,11 @@ class Order(models.Model):
 
     class Meta:
         constraints = [
+            # Most orders have none: they need not stand in its index.
             models.UniqueConstraint(
-                fields=["member", "client_id"], name="client_id_is_used_once"
+                fields=["member", "client_id"],
+                condition=Q(client_id__isnull=False),
+                name="client_id_is_used_once",
             ),
             sound_amount("price", "order_price_is_positive", null_allowed=True),
             sound_amount("price_limit", "order_price_limit_is_positive"),

@@ -572,7 +572,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="order",
             constraint=models.UniqueConstraint(
-                fields=("member", "client_id"), name="client_id_is_used_once"
+                condition=models.Q(("client_id__isnull", False)),
+                fields=("member", "client_id"),
+                name="client_id_is_used_once",
             ),
         ),
         migrations.AddConstraint(
