@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q
 
 from accounts.models.members import Member
 from exchange.lib import money
@@ -113,23 +113,13 @@ def trades(
     `until` or before.
     """
     found = Trade.objects.filter(market_id=market_id)
-    return _window(found, limit, after_id, before_id, until, newest_first)
-
-
-def trades_of(
-    member: Member,
-    *,
-    market_id: str,
-    limit: int,
-    after_id: int | None = None,
-    before_id: int | None = None,
-    until: datetime | None = None,
-    newest_first: bool = True,
-) -> list[Trade]:
-    """Return a member's own trades in a market, made as maker or taker."""
-    mine = Q(maker_id=member.pk) | Q(taker_id=member.pk)
-    found = Trade.objects.filter(mine, market_id=market_id)
-    return _window(found, limit, after_id, before_id, until, newest_first)
+    if after_id is not None:
+        found = found.filter(pk__gt=after_id)
+    if before_id is not None:
+        found = found.filter(pk__lt=before_id)
+    if until is not None:
+        found = found.filter(created_at__lte=until)
+    return list(found.order_by("-pk" if newest_first else "pk")[:limit])
 
 
 def trades_of_order(order: Order) -> list[Trade]:
@@ -138,23 +128,6 @@ def trades_of_order(order: Order) -> list[Trade]:
         Q(maker_order_id=order.pk) | Q(taker_order_id=order.pk)
     )
     return list(found.order_by("pk"))
-
-
-def _window(  # noqa: PLR0917  both callers pass them all
-    found: QuerySet[Trade],
-    limit: int,
-    after_id: int | None,
-    before_id: int | None,
-    until: datetime | None,
-    newest_first: bool,
-) -> list[Trade]:
-    if after_id is not None:
-        found = found.filter(pk__gt=after_id)
-    if before_id is not None:
-        found = found.filter(pk__lt=before_id)
-    if until is not None:
-        found = found.filter(created_at__lte=until)
-    return list(found.order_by("-pk" if newest_first else "pk")[:limit])
 
 
 def remaining(order: Order) -> Decimal | None:
