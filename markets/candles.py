@@ -59,13 +59,38 @@ def rows(
     Return the last `limit` candles up to `until` (or now), oldest first, without holes
     from the first trade on. A market that never traded has none.
     """
-    period = timedelta(minutes=period_minutes)
     last = start_of(min(until or now, now), period_minutes)
-    first = last - (limit - 1) * period
-    found = _derived(market_id, first, last + period, period_minutes)
+    first = last - (limit - 1) * timedelta(minutes=period_minutes)
+    return _filled(market_id, first, limit, period_minutes)
+
+
+def rows_from(
+    market_id: str, *, start: datetime, period_minutes: int, limit: int, now: datetime
+) -> list[Bar]:
+    """
+    Return `limit` candles, or as many as there are until now, from the one that holds
+    `start` on; from the first trade on where that is later. As `rows` otherwise.
+    """
+    first_minute = _first_minute(market_id)
+    if first_minute is None:
+        return []
+    first = start_of(max(start, first_minute), period_minutes)
+    # As a number: the end itself may lie beyond all calendars.
+    until_now = (now - first) // timedelta(minutes=period_minutes) + 1
+    return _filled(market_id, first, min(limit, max(until_now, 0)), period_minutes)
+
+
+def _filled(
+    market_id: str, first: datetime, count: int, period_minutes: int
+) -> list[Bar]:
+    """Return `count` candles from `first` on, the empty ones filled."""
+    if not count:
+        return []
+    period = timedelta(minutes=period_minutes)
+    found = _derived(market_id, first, first + count * period, period_minutes)
     close = _close_before(market_id, first)
     bars = []
-    for step in range(limit):
+    for step in range(count):
         at = first + step * period
         bar = found.get(at)
         if bar is None:
@@ -105,3 +130,12 @@ def _close_before(market_id: str, at: datetime) -> Decimal | None:
         )
         row = cursor.fetchone()
         return None if row is None else row[0]
+
+
+def _first_minute(market_id: str) -> datetime | None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT min(minute) FROM markets_candle WHERE market_id = %s", [market_id]
+        )
+        found: datetime | None = cursor.fetchone()[0]
+        return found

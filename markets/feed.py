@@ -49,9 +49,10 @@ def read(body: bytes) -> Message | Unreadable:
         return Unreadable(_text(body), _text(str(error).encode()))
 
 
-def placed(order: Order) -> None:
-    """Tell the floor of an order that was just committed."""
-    _send(order.market_id, [_message("place", order.pk)])
+def placed(orders: Sequence[Order]) -> None:
+    """Tell the floor of a market of its orders that were just committed."""
+    messages = [_message("place", order.pk) for order in orders]
+    _send(orders[0].market_id, messages)
 
 
 def cancels_requested(orders: Sequence[Order]) -> None:

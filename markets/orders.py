@@ -1,10 +1,10 @@
 """
 Orders: place and cancel.
 
-Taking an order is one SQL statement: set the funds aside, count the order against the
-member's cap, write the order as `pending`, write the entry. The floor hears of it after
-commit; if nobody tells it, the sweeper does. An order never reaches the floor without
-its funds behind it.
+Taking orders is one SQL statement, for one order as for a hundred: set the funds aside,
+count the orders against the member's cap, write them as `pending`, write the entries.
+The floor hears of them after commit; if nobody tells it, the sweeper does. An order
+never reaches the floor without its funds behind it.
 
 What happens to an order afterwards is settlement's business alone.
 """
@@ -12,24 +12,30 @@ What happens to an order afterwards is settlement's business alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
+from functools import cache, partial
 from typing import Any, Literal
 
 from django.db import IntegrityError, connection
 
 from accounts.models.members import Member
 from exchange.lib import money
+from exchange.lib.columns import column
 from exchange.lib.errors import (
     Busy,
     Conflict,
+    ExchangeError,
     Invalid,
     NotAllowed,
     NotFound,
     Refused,
 )
-from exchange.lib.money import EXACT, plain
+from exchange.lib.money import EXACT, ZERO, plain
+from exchange.lib.prepared import Statement
 from exchange.lib.transactions import after_commit, transaction
 from markets import feed
 from markets.models import Market, OpenOrders, Order, Side
@@ -110,10 +116,18 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
-    """Terms that fit the market: what to lock, and the worst price to trade at."""
+class Wish:
+    """An order that a member wants placed, and the member's own name for it."""
 
     terms: Terms
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A wish that fits the market: what to lock, and the worst price to trade at."""
+
+    wish: Wish
     price_limit: Decimal
     locks: Decimal
     currency: str
@@ -128,32 +142,62 @@ def place(
     now: datetime,
     client_id: str | None = None,
 ) -> Order:
-    """
-    Take an order: lock its funds, write it down, and send it to the floor after commit.
+    """Take one order; as place_all, which says what is raised."""
+    wish = Wish(terms, client_id)
+    placed = place_all(
+        member=member, market_id=market_id, wishes=[wish], source=source, now=now
+    )
+    return placed[0]
 
-    The same `client_id` with the same terms returns the order already placed; with
-    different terms it raises ClientIdTaken.
+
+def place_all(
+    *,
+    member: Member,
+    market_id: str,
+    wishes: Sequence[Wish],
+    source: str,
+    now: datetime,
+) -> list[Order]:
+    """
+    Take orders of one market, all or none: lock their funds, write them down, and send
+    them to the floor after commit, in the order given.
+
+    The same client ids with the same terms return the orders already placed; with other
+    terms, or when only some were used before, ClientIdTaken is raised.
 
     Raises UnknownMarket, BadTerms, PriceOffTick, AmountOffLot, BelowMinimum,
     AboveMaximum, NotDeepEnough, MarketHalted, MemberMayNotTrade, TooManyOrders,
-    InsufficientFunds; none of them changes anything.
+    InsufficientFunds; none of them changes anything. Of several wishes, an error that
+    is about one of them says which in the fact `index`.
     """
-    _demand_client_id(client_id)
-    _demand_form(terms)
+    for index, wish in enumerate(wishes):
+        with _at(index, wishes):
+            _demand_client_id(wish.client_id)
+            _demand_form(wish.terms)
     market = market_of(market_id)
-    if client_id and (known := _known(member, client_id)):
-        return _same(known, market, terms)
-    checked = _check(market, terms)
+    if known := _known(member, wishes):
+        return _same(known, market, wishes)
+    checked = _check_all(market, wishes)
     try:
         with transaction():
-            order = _take(member, market, checked, client_id, source, now)
-            after_commit(lambda: feed.placed(order))
+            orders = _take(member, market, checked, source, now)
+            after_commit(lambda: feed.placed(orders))
     except IntegrityError:
-        known = _known(member, client_id) if client_id else None
-        if known is None:
-            raise
-        return _same(known, market, terms)
-    return order
+        if known := _known(member, wishes):
+            return _same(known, market, wishes)
+        raise
+    return orders
+
+
+@contextmanager
+def _at(index: int, wishes: Sequence[Wish]) -> Iterator[None]:
+    """Say of an error which of several wishes it is about."""
+    try:
+        yield
+    except ExchangeError as error:
+        if len(wishes) > 1:
+            error.facts["index"] = index
+        raise
 
 
 def cancel(*, member: Member, order_id: int, now: datetime) -> Order:
@@ -210,27 +254,51 @@ def _demand_client_id(client_id: str | None) -> None:
         raise BadTerms("A client id is 1 to 64 printable characters without blanks.")
 
 
-def _known(member: Member, client_id: str) -> Order | None:
-    mine = Order.objects.filter(member_id=member.pk, client_id=client_id)
-    return mine.order_by("pk").first()
+def _known(member: Member, wishes: Sequence[Wish]) -> dict[str | None, Order]:
+    """Return the member's orders that were placed under these client ids."""
+    ids = [wish.client_id for wish in wishes if wish.client_id is not None]
+    if len(set(ids)) < len(ids):
+        raise BadTerms("Each order needs a client id of its own.")
+    if not ids:
+        return {}
+    mine = Order.objects.filter(member_id=member.pk, client_id__in=ids)
+    return {order.client_id: order for order in mine}
 
 
-def _same(order: Order, market: Market, terms: Terms) -> Order:
-    """Return the order when these were its terms; a retry is not a second order."""
+def _same(
+    known: Mapping[str | None, Order], market: Market, wishes: Sequence[Wish]
+) -> list[Order]:
+    """Return the orders when these were their terms; a retry is not a second order."""
+    orders = []
+    for index, wish in enumerate(wishes):
+        with _at(index, wishes):
+            order = known.get(wish.client_id)
+            if order is None:
+                raise ClientIdTaken("Some of these orders were placed before.")
+            if not _is_as_wished(order, market, wish):
+                raise ClientIdTaken(order_id=order.pk)
+        orders.append(order)
+    return orders
+
+
+def _is_as_wished(order: Order, market: Market, wish: Wish) -> bool:
     before = Terms(order.side, order.kind, order.price, order.amount, order.funds)
-    if (order.market_id, before) != (market.pk, terms):
-        raise ClientIdTaken(order_id=order.pk)
-    return order
+    return (order.market_id, before) == (market.pk, wish.terms)
 
 
-def _check(market: Market, terms: Terms) -> _Checked:
+def _check_all(market: Market, wishes: Sequence[Wish]) -> list[_Checked]:
+    checked = []
+    collar = cache(partial(_collar, market))  # one look at the book for each side
+    for index, wish in enumerate(wishes):
+        with _at(index, wishes):
+            checked.append(_check(market, wish, collar))
+    return checked
+
+
+def _check(market: Market, wish: Wish, collar: Callable[[str], Decimal]) -> _Checked:
     """Hold the terms against the market's grid and minimums."""
-    grid = Grid.of(market)
-    if terms.kind == Order.Kind.LIMIT:
-        assert terms.price is not None  # noqa: S101  _demand_form saw to it
-        limit = terms.price
-    else:
-        limit = _collar(market, terms)
+    grid, terms = Grid.of(market), wish.terms
+    limit = collar(terms.side) if terms.price is None else terms.price
     ticks = grid.ticks(limit)
     if terms.funds is not None:
         _demand_scale(terms.funds, market)
@@ -238,7 +306,7 @@ def _check(market: Market, terms: Terms) -> _Checked:
         if not grid.budget(worth):
             raise _below(grid.unit, market.quote_id, "notional")
     else:
-        assert terms.amount is not None  # noqa: S101
+        assert terms.amount is not None  # noqa: S101  _demand_form saw to it
         lots = grid.lots(terms.amount)
         if terms.amount < market.amount_min:
             raise _below(market.amount_min, market.base_id, "amount")
@@ -247,7 +315,7 @@ def _check(market: Market, terms: Terms) -> _Checked:
     if worth < market.notional_min:
         raise _below(market.notional_min, market.quote_id, "notional")
     currency = market.quote_id if terms.side == Side.BUY else market.base_id
-    return _Checked(terms, limit, locks, currency)
+    return _Checked(wish, limit, locks, currency)
 
 
 def _demand_form(terms: Terms) -> None:
@@ -298,16 +366,16 @@ def _within_bounds(units: int) -> int:
     return units
 
 
-def _collar(market: Market, terms: Terms) -> Decimal:
+def _collar(market: Market, side: str) -> Decimal:
     """
     Return the worst price a market order may trade at: the best opposite price, moved
     by the market's collar and rounded to the tick nearer to that best price.
     """
-    best = _best_opposite(market, terms.side)
+    best = _best_opposite(market, side)
     if best is None:
         raise NotDeepEnough
     with localcontext(EXACT):
-        if terms.side == Side.BUY:
+        if side == Side.BUY:
             return money.round_down(best * (1 + market.collar), market.tick)
         return money.round_up(best * (1 - market.collar), market.tick)
 
@@ -320,115 +388,162 @@ def _best_opposite(market: Market, side: str) -> Decimal | None:
     return book.order_by(order).values_list("price", flat=True).first()
 
 
-# Note [One statement takes an order]: `wanted` is empty when the market is halted or
-# the member frozen, `held` when the funds are short, `counted` when the cap is reached;
-# each later part selects from the one before, which also fixes the order of the locks:
-# balance first, counter after.
-_TAKE = f"""
-WITH wanted AS MATERIALIZED (
-    SELECT nextval('markets_order_id_seq') AS id, account.id AS account_id,
-        %(locks)s::numeric AS amount, %(now)s::timestamptz AS at
-    FROM markets_market AS market, accounts_member AS member, wallets_account AS account
-    WHERE market.id = %(market)s AND market.state = 'open'
-        AND member.id = %(member)s AND member.state = 'active'
-        AND account.member_id = member.id AND account.currency_id = %(currency)s
-), noted_wanted AS (
-    SELECT *, 'order:' || id AS reference FROM wanted
-), {ledger.locking(wanted="noted_wanted", reason=Reason.ORDER_PLACED)}
+# Note [One statement takes orders]: `wanted` is empty when the market is halted or the
+# member frozen, and lacks the orders whose currency the member never had; `held` lacks
+# a balance where the funds are short; `counted` is empty when any of these is so, or
+# when the cap would be passed, and without it nothing is taken. Whoever gets no row
+# back rolls back. Each part selects from the one before, which also fixes the order of
+# the locks: balances first, counter after.
+_TAKE = Statement(
+    "take_orders",
+    f"""
+WITH asked AS MATERIALIZED (
+    SELECT nextval('markets_order_id_seq') AS id, asked.*
+    FROM unnest(%(currency)s, %(locks)s, %(side)s, %(kind)s, %(price)s,
+        %(price_limit)s, %(amount)s, %(funds)s, %(client_id)s)
+    WITH ORDINALITY AS asked (currency, locks, side, kind, price, price_limit, amount,
+        funds, client_id, place)
+), wanted AS MATERIALIZED (
+    SELECT asked.id, account.id AS account_id, asked.locks AS amount,
+        'order:' || asked.id AS reference, %(now)s AS at
+    FROM asked
+    JOIN markets_market AS market ON market.id = %(market)s AND market.state = 'open'
+    JOIN accounts_member AS member ON member.id = %(member)s
+        AND member.state = 'active'
+    JOIN wallets_account AS account ON account.member_id = member.id
+        AND account.currency_id = asked.currency
+), {ledger.locking(wanted="wanted", reason=Reason.ORDER_PLACED)}
 , counted AS (
     INSERT INTO markets_openorders AS open_orders (member_id, market_id, count)
-    SELECT %(member)s, %(market)s, 1 FROM held
-    ON CONFLICT (member_id, market_id) DO UPDATE SET count = open_orders.count + 1
-        WHERE open_orders.count < %(cap)s
+    SELECT %(member)s, %(market)s, %(count)s
+    WHERE %(count)s <= %(cap)s AND (SELECT count(*) FROM wanted) = %(count)s
+        AND (SELECT count(*) FROM held) = (SELECT count(*) FROM needed)
+    ON CONFLICT (member_id, market_id) DO UPDATE
+        SET count = open_orders.count + excluded.count
+        WHERE open_orders.count + excluded.count <= %(cap)s
     RETURNING count
 ), taken AS (
     INSERT INTO markets_order (id, market_id, member_id, side, kind, price, price_limit,
         amount, funds, locked_at_first, locked, filled, funds_used, fees, trades_count,
         state, client_id, source, created_at, updated_at)
-    SELECT wanted.id, %(market)s, %(member)s, %(side)s, %(kind)s, %(price)s,
-        %(price_limit)s, %(amount)s, %(funds)s, %(locks)s, %(locks)s, 0, 0, 0, 0,
-        'pending', %(client_id)s, %(source)s, %(now)s, %(now)s
-    FROM wanted, counted
+    SELECT asked.id, %(market)s, %(member)s, asked.side, asked.kind, asked.price,
+        asked.price_limit, asked.amount, asked.funds, asked.locks, asked.locks,
+        0, 0, 0, 0, 'pending', asked.client_id, %(source)s, %(now)s, %(now)s
+    FROM asked, counted
     RETURNING id
 )
-SELECT taken.id, held.available, held.locked FROM taken, held
-"""
+SELECT id FROM taken ORDER BY id
+""",
+    {
+        "market": "text",
+        "member": "bigint",
+        "count": "integer",
+        "cap": "integer",
+        "source": "text",
+        "now": "timestamptz",
+        "currency": "text[]",
+        "locks": "numeric[]",
+        "side": "text[]",
+        "kind": "text[]",
+        "price": "numeric[]",
+        "price_limit": "numeric[]",
+        "amount": "numeric[]",
+        "funds": "numeric[]",
+        "client_id": "text[]",
+    },
+)
 
 
-def _take(  # noqa: PLR0917  one caller, one statement
+def _take(
     member: Member,
     market: Market,
-    checked: _Checked,
-    client_id: str | None,
+    checked: Sequence[_Checked],
     source: str,
     now: datetime,
+) -> list[Order]:
+    orders = [_new(member, market, wanted, source, now) for wanted in checked]
+    currencies = {wanted.currency for wanted in checked}
+    if len(currencies) > 1:
+        ledger.lock(member_id=member.pk, currencies=currencies)
+    values: dict[str, object] = {
+        name: column(getattr(order, name) for order in orders) for name in _OF_AN_ORDER
+    }
+    values |= {
+        "market": market.pk,
+        "member": member.pk,
+        "count": len(orders),
+        "cap": market.open_orders_max,
+        "source": source,
+        "now": now,
+        "currency": column(wanted.currency for wanted in checked),
+        "locks": column(wanted.locks for wanted in checked),
+    }
+    with connection.cursor() as cursor:
+        _TAKE.run(cursor, values)
+        ids = [row[0] for row in cursor.fetchall()]
+    if not ids:
+        raise _refusal(member, market, checked)
+    # The sequence numbered them in the order asked for.
+    for order, id in zip(orders, ids, strict=True):
+        order.pk = id
+    return orders
+
+
+_OF_AN_ORDER = ("side", "kind", "price", "price_limit", "amount", "funds", "client_id")
+
+
+def _new(
+    member: Member, market: Market, wanted: _Checked, source: str, now: datetime
 ) -> Order:
-    terms = checked.terms
-    order = Order(
+    terms = wanted.wish.terms
+    return Order(
         market=market,
         member_id=member.pk,
         side=terms.side,
         kind=terms.kind,
         price=terms.price,
-        price_limit=checked.price_limit,
+        price_limit=wanted.price_limit,
         amount=terms.amount,
         funds=terms.funds,
-        locked_at_first=checked.locks,
-        locked=checked.locks,
-        client_id=client_id,
+        locked_at_first=wanted.locks,
+        locked=wanted.locks,
+        client_id=wanted.wish.client_id,
         source=source,
         created_at=now,
         updated_at=now,
     )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _TAKE,
-            {
-                "market": market.pk,
-                "member": member.pk,
-                "currency": checked.currency,
-                "cap": market.open_orders_max,
-                "locks": checked.locks,
-                "side": terms.side,
-                "kind": terms.kind,
-                "price": terms.price,
-                "price_limit": checked.price_limit,
-                "amount": terms.amount,
-                "funds": terms.funds,
-                "client_id": client_id,
-                "source": source,
-                "now": now,
-            },
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise _refusal(member, market, checked)
-    order.pk = row[0]
-    return order
 
 
-def _refusal(member: Member, market: Market, checked: _Checked) -> Exception:
-    """The statement touched no row: look once for the reason."""
+def _refusal(
+    member: Member, market: Market, checked: Sequence[_Checked]
+) -> ExchangeError:
+    """The statement took nothing: look once for the reason."""
     fresh = Market.objects.get(pk=market.pk)
     if fresh.state != Market.State.OPEN:
         return MarketHalted(market=market.pk)
     if not Member.objects.get(pk=member.pk).may_trade:
         return MemberMayNotTrade()
     mine = OpenOrders.objects.filter(member_id=member.pk, market_id=market.pk)
-    if sum(mine.values_list("count", flat=True)) >= market.open_orders_max:
+    live = sum(mine.values_list("count", flat=True))
+    if live + len(checked) > market.open_orders_max:
         return TooManyOrders(
-            f"You have {market.open_orders_max} open orders here, which is the most"
-            " this market allows. Cancel one first.",
+            f"You have {live} open orders here, and this market allows"
+            f" {market.open_orders_max}. Cancel some first.",
             maximum=market.open_orders_max,
         )
     # After the cap: where the cap refused, this transaction has the funds locked.
-    held = balance(member.pk, checked.currency)
-    if held.available < checked.locks:
-        return InsufficientFunds(
-            f"This order needs {plain(checked.locks)} {checked.currency.upper()};"
-            f" you have {plain(held.available)} available.",
-            currency=checked.currency,
-            needed=plain(checked.locks),
-            available=plain(held.available),
-        )
+    for currency in dict.fromkeys(wanted.currency for wanted in checked):
+        held = balance(member.pk, currency)
+        mine_of_it = [wanted.locks for wanted in checked if wanted.currency == currency]
+        with localcontext(EXACT):
+            needed = sum(mine_of_it, ZERO)
+        if held.available < needed:
+            of_what = "This order needs" if len(checked) == 1 else "These orders need"
+            return InsufficientFunds(
+                f"{of_what} {plain(needed)} {currency.upper()};"
+                f" you have {plain(held.available)} available.",
+                currency=currency,
+                needed=plain(needed),
+                available=plain(held.available),
+            )
     return Busy()  # it was so a moment ago, and is not any more

@@ -47,7 +47,7 @@ def market_view(market: Market) -> dict[str, Any]:
 
 def trade_views(market_id: str) -> list[dict[str, Any]]:
     """Return the newest trades, newest first."""
-    trades = queries.trades(market_id, limit=TRADES)
+    trades = queries.trades(market_id, queries.Window(TRADES))
     return [queries.trade_view(trade) for trade in trades]
 
 

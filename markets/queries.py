@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 
 from accounts.models.members import Member
 from exchange.lib import money
@@ -99,27 +100,62 @@ def orders_of(
     return list(orders.order_by("-pk" if newest_first else "pk")[offset:][:limit])
 
 
-def trades(
-    market_id: str,
-    *,
-    limit: int,
-    after_id: int | None = None,
-    before_id: int | None = None,
-    until: datetime | None = None,
-    newest_first: bool = True,
-) -> list[Trade]:
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which trades are wanted: ids above and below, made at `until` or before."""
+
+    limit: int
+    after_id: int | None = None
+    before_id: int | None = None
+    until: datetime | None = None
+    newest_first: bool = True
+
+    def of(self, trades: QuerySet[Trade]) -> list[Trade]:
+        if self.after_id is not None:
+            trades = trades.filter(pk__gt=self.after_id)
+        if self.before_id is not None:
+            trades = trades.filter(pk__lt=self.before_id)
+        if self.until is not None:
+            trades = trades.filter(created_at__lte=self.until)
+        return list(trades.order_by("-pk" if self.newest_first else "pk")[: self.limit])
+
+
+def trades(market_id: str, window: Window) -> list[Trade]:
+    """Return a market's trades."""
+    return window.of(Trade.objects.filter(market_id=market_id))
+
+
+def trades_of(member: Member, market_id: str, window: Window) -> list[Trade]:
+    """Return a member's trades of a market, as maker or taker."""
+    found: dict[int, Trade] = {}
+    # One index each: together they are quicker than an OR, which uses neither.
+    for role in ("maker_id", "taker_id"):
+        mine = Trade.objects.filter(market_id=market_id, **{role: member.pk})
+        found |= {trade.pk: trade for trade in window.of(mine)}
+    ids = sorted(found, reverse=window.newest_first)
+    return [found[id] for id in ids[: window.limit]]
+
+
+def trades_since(
+    market_id: str, start: datetime, *, before_id: int, limit: int
+) -> list[tuple[Trade, bool]]:
     """
-    Return a market's trades: ids above `after_id` and below `before_id`, made at
-    `until` or before.
+    Return the newest `limit` trades made at `start` or later with ids below
+    `before_id`, oldest first, each with whether the price had not fallen since the
+    trade before it.
     """
-    found = Trade.objects.filter(market_id=market_id)
-    if after_id is not None:
-        found = found.filter(pk__gt=after_id)
-    if before_id is not None:
-        found = found.filter(pk__lt=before_id)
-    if until is not None:
-        found = found.filter(created_at__lte=until)
-    return list(found.order_by("-pk" if newest_first else "pk")[:limit])
+    earlier = Trade.objects.filter(market_id=market_id, pk__lt=before_id)
+    newest = list(earlier.filter(created_at__gte=start).order_by("-pk")[:limit])
+    if not newest:
+        return []
+    found = newest[::-1]
+    before = earlier.filter(pk__lt=found[0].pk).order_by("-pk")
+    price = before.values_list("price", flat=True).first() or ZERO
+    ups = []
+    for trade in found:
+        ups.append(trade.price >= price)
+        price = trade.price
+    return list(zip(found, ups, strict=True))
 
 
 def trades_of_order(order: Order) -> list[Trade]:

@@ -131,7 +131,7 @@ def candle_rows(request: HttpRequest, market_id: str) -> HttpResponse:
     queries.market_of(market_id)
     period = _choice(request, "period", candles.PERIODS)
     limit = min(_number(request, "limit", default=CANDLES), CANDLES_MAX)
-    newest = queries.trades(market_id, limit=1)
+    newest = queries.trades(market_id, queries.Window(1))
     return JsonResponse(
         {
             "candles": _bars(market_id, period, limit, now),

@@ -183,6 +183,19 @@ def post(moves: Sequence[Move], *, at: datetime) -> list[NewBalance]:
     return balances
 
 
+@transaction_required
+def lock(*, member_id: int, currencies: Iterable[str]) -> None:
+    """Lock a member's balances of several currencies, in id order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT account_id FROM wallets_balance WHERE account_id IN"
+            " (SELECT id FROM wallets_account"
+            " WHERE member_id = %s AND currency_id = ANY(%s))"
+            " ORDER BY account_id FOR NO KEY UPDATE",
+            [member_id, sorted(currencies)],
+        )
+
+
 def locking(*, wanted: str, reason: Reason) -> str:
     """
     Return SQL that sets funds aside, to be spliced into a WITH clause.
@@ -191,8 +204,9 @@ def locking(*, wanted: str, reason: Reason) -> str:
     amount, reference and at: one row per thing that locks. The text defines `held`
     (account_id, available, locked: the balances after) and `noted` (the entries).
     Amounts are summed per balance first: an UPDATE … FROM takes only the first of
-    several rows that join. `held` has fewer rows than the balances wanted when one of
-    them holds too little; the caller must then roll back.
+    several rows that join. `held` has fewer rows than `needed` when a balance holds too
+    little; the caller must then roll back. Where several balances are concerned, the
+    caller calls `lock` first: one statement locks rows in no order of ours.
     """
     return f"""
 needed AS (

@@ -33,6 +33,11 @@ def visible_currencies() -> list[Currency]:
     return list(shown.order_by("sort_order", "code"))
 
 
+def currency_codes() -> list[str]:
+    """Return the codes of the currencies shown to members, in the operator's order."""
+    return [currency.code for currency in visible_currencies()]
+
+
 def balances(member: Member) -> list[BalanceView]:
     """Return a member's balance of every visible currency, zeros included."""
     held = {
@@ -45,7 +50,7 @@ def balances(member: Member) -> list[BalanceView]:
         BalanceView(code, row.available, row.locked)
         if (row := held.get(code))
         else BalanceView(code, ZERO, ZERO)
-        for code in (currency.code for currency in visible_currencies())
+        for code in currency_codes()
     ]
 
 

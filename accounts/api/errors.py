@@ -42,6 +42,7 @@ AUTHORIZATION_FAILED = 2001
 CREATE_ORDER_FAILED = 2002
 CANCEL_ORDER_FAILED = 2003
 UNKNOWN_ORDER = 2004
+UNKNOWN_DEPOSIT = 2012
 
 # Errors with a number of their own. The first one that fits counts.
 _NUMBERED: list[tuple[type[ExchangeError], int, int]] = [
@@ -70,10 +71,14 @@ _RETRY_SECONDS = "1"  # what a 503 asks for: our busy moments are short
 
 
 class Failure(Exception):
-    """An answer that is a refusal: HTTP status, the ancestor's code, the message."""
+    """
+    An answer that is a refusal: HTTP status, the ancestor's code, the message, and what
+    a program may want to know besides.
+    """
 
-    def __init__(self, status: int, code: int, message: str) -> None:
+    def __init__(self, status: int, code: int, message: str, **facts: int) -> None:
         self.status, self.code, self.message = status, code, message
+        self.facts = facts
         super().__init__(message)
 
 
@@ -113,6 +118,7 @@ def _number(error: ExchangeError) -> tuple[int, int]:
 
 
 def _envelope(failure: Failure) -> HttpResponse:
-    body = {"error": {"code": failure.code, "message": failure.message}}
+    error = {"code": failure.code, "message": failure.message}
+    body = {"error": error | failure.facts}
     headers = {"Retry-After": _RETRY_SECONDS} if failure.status == 503 else {}
     return Response(body, failure.status, headers=headers)

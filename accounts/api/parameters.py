@@ -11,29 +11,38 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any, NoReturn
-from urllib.parse import quote_plus, unquote
+from urllib.parse import parse_qsl, quote_plus, unquote
 
+from django.conf import settings
 from django.core.exceptions import (
     RequestDataTooBig,
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.http import HttpRequest, QueryDict, UnreadablePostError
+from django.http import HttpRequest, UnreadablePostError
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from exchange.lib.errors import ExchangeError, Invalid
 
-# What a parameter may be. Only JSON nests so far; `orders[]` is the deepest we know:
-# a list of objects of texts.
+# What a parameter may be. `orders[]` is the deepest we know: objects of texts.
 Value = str | None | list["Value"] | dict[str, "Value"]
 _DEPTH_MAX = 4
+
+# orders[][side]: a name, then keys in brackets, an empty one for the next of a list.
+_BRACKETS = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])+)")
+_BRACKET = re.compile(r"\[([^\[\]]*)\]")
 
 # Never part of what is signed. `route_info` is a relic that old clients filter, too.
 _UNSIGNED = frozenset({"signature", "format", "route_info"})
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+# Percent-encoded: an `&` or `=` in a name, or an `&` in a value with an `=` after it.
+_AMBIGUOUS = re.compile(r"(?:^|&)[^&=]*%(?:26|3D)[^&=]*=|%26[^&]*%3D")
+
+NOT_VALID = "does not have a valid value"
 
 
 class ParametersInvalid(Invalid):
@@ -64,28 +73,32 @@ class Parameters:
     `demand_valid` then raises ParametersInvalid with all notes, in order of reading.
     """
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Value],
+        *,
+        within: str = "",
+        problems: list[str] | None = None,
+    ) -> None:
         self.values = values
-        self.problems: list[str] = []
+        self.problems: list[str] = [] if problems is None else problems
+        self._within = within
 
     def has(self, *names: str) -> bool:
         return all(self.values.get(name) is not None for name in names)
 
     def text(self, name: str) -> str | None:
-        """
-        Read an optional text. None of ours holds an `&`: in what is signed it could not
-        be told from the one between two parameters.
-        """
+        """Read an optional text."""
         value = self.values.get(name)
-        if value is None or (isinstance(value, str) and "&" not in value):
+        if value is None or isinstance(value, str):
             return value
-        self.problems.append(f"{name} is invalid")
+        self.note(name, "is invalid")
         return None
 
     def required(self, name: str) -> str:
         """Read a text that must be there."""
         if self.values.get(name) is None:
-            self.problems.append(f"{name} is missing")
+            self.note(name, "is missing")
             return ""
         return self.text(name) or ""
 
@@ -95,10 +108,15 @@ class Parameters:
         return default if text is None else self._one_of(name, allowed, text)
 
     def required_choice(self, name: str, allowed: Sequence[str]) -> str:
-        """Read one of a few words that must be there."""
+        """
+        Read one of a few words that must be there. What is missing is no valid value
+        either, as the ancestor said for all but the parts of a list.
+        """
         noted = len(self.problems)
         text = self.required(name)
-        return text if self.problems[noted:] else self._one_of(name, allowed, text)
+        if self.problems[noted:] and self._within:
+            return text
+        return self._one_of(name, allowed, text)
 
     def optional_choice(self, name: str, allowed: Sequence[str]) -> str | None:
         """Read one of a few words, or nothing."""
@@ -111,14 +129,14 @@ class Parameters:
         if text is None:
             return None
         if not _INTEGER.fullmatch(text):
-            self.problems.append(f"{name} is invalid")
+            self.note(name, "is invalid")
             return None
         return int(text)
 
     def required_integer(self, name: str) -> int:
         """Read a whole number that must be there."""
         if self.values.get(name) is None:
-            self.problems.append(f"{name} is missing")
+            self.note(name, "is missing")
         return self.integer(name) or 0
 
     def integer_within(self, name: str, low: int, high: int, *, default: int) -> int:
@@ -127,12 +145,51 @@ class Parameters:
         if number is None:
             return default
         if not low <= number <= high:
-            self.problems.append(f"{name} must be in range: {low}..{high}")
+            self.note(name, f"must be in range: {low}..{high}")
         return number
+
+    def integer_of(self, name: str, allowed: Container[int], *, default: int) -> int:
+        """Read one of a few whole numbers."""
+        number = self.integer(name)
+        if number is None:
+            return default
+        if number not in allowed:
+            self.note(name, NOT_VALID)
+        return number
+
+    def elements(self, name: str, *, most: int) -> list[Parameters]:
+        """
+        Read a list of 1 to `most` objects. What their readers note is noted here, too,
+        as `orders[side] is missing`.
+        """
+        found = self.values.get(name)
+        if found is None:
+            self.note(name, "is missing")
+            return []
+        objects = found if isinstance(found, list) else [found]
+        inner = [
+            Parameters(item, within=name, problems=self.problems)
+            for item in objects
+            if isinstance(item, dict)
+        ]
+        if not isinstance(found, list) or len(inner) < len(found):
+            self.note(name, "is invalid")
+        elif not 1 <= len(found) <= most:
+            self.note(name, f"must have 1..{most} elements")
+        else:
+            return inner
+        return []
+
+    def note(self, name: str, problem: str) -> None:
+        """Note a problem: `note("limit", "is invalid")`."""
+        name = f"{self._within}[{name}]" if self._within else name
+        said = f"{name} {problem}"
+        if said not in self.problems:  # of fifty elements, say
+            self.problems.append(said)
 
     def refuse(self, name: str) -> NoReturn:
         """Say that a value of the right form is none we have."""
-        raise ParametersInvalid(f"{name} does not have a valid value")
+        raise ParametersInvalid(f"{name} {NOT_VALID}")
 
     def demand_valid(self) -> None:
         """Raise ParametersInvalid if any reader found something to say."""
@@ -146,17 +203,24 @@ class Parameters:
         As the ancestor did: pairs `name=value` percent-encoded and sorted as such,
         lists in their order, and the whole then decoded again, so that brackets and
         other scripts stand raw and a blank is a plus.
+
+        Raises ParametersInvalid for a name or value that, decoded, could not be told
+        from two parameters: so a request could be turned into another of the same
+        signature.
         """
-        pairs = (
+        pairs = [
             "&".join(_pairs(name, value))
             for name, value in self.values.items()
             if name not in _UNSIGNED
-        )
-        return unquote("&".join(sorted(pairs)))
+        ]
+        query = "&".join(sorted(filter(None, pairs)))
+        if _AMBIGUOUS.search(query):
+            raise ParametersInvalid("A parameter is invalid: it reads like two.")
+        return unquote(query)
 
     def _one_of(self, name: str, allowed: Sequence[str], text: str) -> str:
         if text not in allowed:
-            self.problems.append(f"{name} does not have a valid value")
+            self.note(name, NOT_VALID)
         return text
 
 
@@ -168,7 +232,9 @@ def collect(request: HttpRequest, path: Mapping[str, str]) -> Parameters:
     text that is not Unicode), BodyTooLarge, or BodyOfUnknownType.
     """
     try:
-        values: dict[str, Value] = _query(request)
+        # Not request.GET, which would decode it as the body's Content-Type claims.
+        query = request.META.get("QUERY_STRING", "").encode("latin-1", "replace")
+        values = _from_form(query)
         values.update(_body(request))
     except RequestDataTooBig as error:
         raise BodyTooLarge from error
@@ -181,12 +247,6 @@ def collect(request: HttpRequest, path: Mapping[str, str]) -> Parameters:
     return Parameters(values)
 
 
-def _query(request: HttpRequest) -> dict[str, Value]:
-    # Not request.GET, which would decode it as the Content-Type of the body claims.
-    raw = request.META.get("QUERY_STRING", "").encode("latin-1", "replace")
-    return {**QueryDict(raw, encoding="utf-8").dict()}
-
-
 def _body(request: HttpRequest) -> Mapping[str, Value]:
     body = request.body
     if not body:
@@ -194,12 +254,68 @@ def _body(request: HttpRequest) -> Mapping[str, Value]:
     match request.content_type:
         # Without a type a body is a form: what the ancestor's web server assumed.
         case "application/x-www-form-urlencoded" | "":
-            return QueryDict(body, encoding="utf-8").dict()
+            return _from_form(body)
         case "application/json":
             return _from_json(body)
         case "multipart/form-data":
             return _from_multipart(request, body)
     raise BodyOfUnknownType
+
+
+def _from_form(raw: bytes) -> dict[str, Value]:
+    if raw.count(b"&") >= settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:
+        raise TooManyFieldsSent
+    return _nested(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def _nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Value]:
+    """
+    Put `a[]=1` and `orders[][side]=buy` into lists and objects, as the ancestor's web
+    server did: a list's next object begins where a key of the present one comes again.
+    A name with other brackets than these is a name.
+    """
+    values: dict[str, Value] = {}
+    for name, value in pairs:
+        found = _BRACKETS.fullmatch(name) if "[" in name else None
+        if found is None:
+            values[name] = value
+            continue
+        keys = _BRACKET.findall(found[2])
+        if len(keys) > _DEPTH_MAX:
+            raise ParametersInvalid(f"{found[1]} is invalid")
+        values[found[1]] = _put(values.get(found[1]), keys, value, found[1])
+    return values
+
+
+def _put(into: Value, keys: Sequence[str], value: str, name: str) -> Value:
+    """Return `into` with the value at the place that the keys say."""
+    if not keys:
+        return value
+    key, inner = keys[0], keys[1:]
+    if key:
+        target: Value = {} if into is None else into
+        if not isinstance(target, dict):
+            raise ParametersInvalid(f"{name} is invalid")
+        target[key] = _put(target.get(key), inner, value, name)
+        return target
+    elements: Value = [] if into is None else into
+    if not isinstance(elements, list):
+        raise ParametersInvalid(f"{name} is invalid")
+    last = elements[-1] if elements else None
+    if inner and isinstance(last, dict) and not _has(last, inner):
+        elements[-1] = _put(last, inner, value, name)
+    else:
+        elements.append(_put(None, inner, value, name))
+    return elements
+
+
+def _has(element: dict[str, Value], keys: Sequence[str]) -> bool:
+    """Say whether the place that the keys say is taken; a list takes ever more."""
+    key, inner = keys[0], keys[1:]
+    if key not in element:
+        return False
+    found = element[key]
+    return not inner or (isinstance(found, dict) and _has(found, inner))
 
 
 def _from_json(body: bytes) -> Mapping[str, Value]:
@@ -238,6 +354,9 @@ def _from_multipart(request: HttpRequest, body: bytes) -> Mapping[str, Value]:
         fields, _files = parser.parse()
     except MultiPartParserError as error:
         raise ParametersInvalid("The request body is not a form.") from error
+    # Its parts come without their order, which is what tells one object from the next.
+    if any("[" in name for name in fields):
+        raise ParametersInvalid("Send lists as JSON or as a form that is URL-encoded.")
     return {name: str(value) for name, value in fields.items()}
 
 

@@ -149,6 +149,22 @@ class ApiView(APIView):
         )
 
 
+class SignedParameters(ApiView):
+    """
+    A private endpoint whose credentials are parameters among others: where they are
+    missing, so much is said of each (1001), as the ancestor did here.
+    """
+
+    def refuse_unsigned(self) -> None:
+        self.note_missing()
+        self.parameters.demand_valid()
+
+    def note_missing(self) -> None:
+        """Note each credential that is missing, and what else is in the same breath."""
+        for name in CREDENTIALS:
+            self.parameters.required(name)
+
+
 def _as_response(response: HttpResponse) -> Response:
     """REST framework passes on any answer; only its types insist on its own class."""
     return cast(Response, response)

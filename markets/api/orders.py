@@ -9,6 +9,7 @@ than the rest of the request.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -25,7 +26,7 @@ from exchange.lib.errors import Busy, Conflict, ExchangeError
 from exchange.lib.money import ZERO
 from markets import orders, queries
 from markets.api import shapes
-from markets.api.market_data import market_called
+from markets.api.market_data import required_market
 from markets.models import Order, Side
 from wallets.ledger import InsufficientFunds
 
@@ -34,21 +35,54 @@ _BEGINS_LIKE_A_NUMBER = re.compile(r"\s*\+?[0-9.]*[1-9]", re.ASCII)
 _READ = ("history", "trade")
 _WRITE = ("trade",)
 _PAGE_MAX = 10**9
+ORDERS_MAX = 100  # at once
 
 
-class Orders(ApiView):
+class Placing(ApiView):
+    """What places orders, one or many."""
+
+    def place(self, market_id: str, wished: Sequence[_Wished]) -> list[Order]:
+        """Place what was read, or raise what says why not."""
+        self._demand_valid()
+        wishes = [
+            _wish(wish, index if len(wished) > 1 else None)
+            for index, wish in enumerate(wished)
+        ]
+        try:
+            return orders.place_all(
+                member=self.member,
+                market_id=market_id,
+                wishes=wishes,
+                source="api",
+                now=self.now,
+            )
+        except queries.UnknownMarket:
+            self.parameters.refuse("market")
+        except ExchangeError as error:
+            raise _creation_failed(error) from error
+
+    def _demand_valid(self) -> None:
+        """Where something is wrong, say everything that is, the market first."""
+        if self.parameters.problems:
+            found = Parameters(self.parameters.values)
+            required_market(found)
+            others = self.parameters.problems
+            found.problems += [said for said in others if said not in found.problems]
+            found.demand_valid()
+
+
+class Orders(Placing):
     """My orders, and new ones."""
 
     scopes = {"GET": _READ, "POST": _WRITE}
 
     def get(self, request: Request, **path: Any) -> Response:
-        name = self.parameters.required("market")
+        market = required_market(self.parameters)
         state = self.parameters.choice("state", list(shapes.STATES), "wait")
         limit = self.parameters.integer_within("limit", 1, 1000, default=100)
         page = self.parameters.integer("page") or 1
         order_by = self.parameters.choice("order_by", ("asc", "desc"), "asc")
         self.parameters.demand_valid()
-        market = market_called(name, self.parameters)
         # A page before the first was the first for the ancestor, too.
         page = min(max(page, 1), _PAGE_MAX)
         found = queries.orders_of(
@@ -64,22 +98,20 @@ class Orders(ApiView):
     def post(self, request: Request, **path: Any) -> Response:
         market_id = self.parameters.required("market")
         wish = _read_wish(self.parameters)
-        client_id = self.parameters.text("client_id") or None
-        self.parameters.demand_valid()
-        try:
-            order = orders.place(
-                member=self.member,
-                market_id=market_id,
-                terms=_terms(wish),
-                client_id=client_id,
-                source="api",
-                now=self.now,
-            )
-        except queries.UnknownMarket:
-            self.parameters.refuse("market")
-        except ExchangeError as error:
-            raise _creation_failed(error) from error
-        return Response(shapes.order(order), 201)
+        placed = self.place(market_id, [wish])
+        return Response(shapes.order(placed[0]), 201)
+
+
+class ManyOrders(Placing):
+    """New orders of one market, all or none."""
+
+    scopes = {"POST": _WRITE}
+
+    def post(self, request: Request, **path: Any) -> Response:
+        market_id = self.parameters.required("market")
+        elements = self.parameters.elements("orders", most=ORDERS_MAX)
+        placed = self.place(market_id, [_read_wish(element) for element in elements])
+        return Response([shapes.order(row) for row in placed], 201)
 
 
 class OneOrder(ApiView):
@@ -130,36 +162,43 @@ class ClearOrders(ApiView):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Wished:
     """What an order's parameters say, before anything is made of it."""
 
     side: str
     kind: str
     volume: str
     price: str | None
+    client_id: str | None
 
 
-def _read_wish(parameters: Parameters) -> _Wish:
-    return _Wish(
+def _read_wish(parameters: Parameters) -> _Wished:
+    return _Wished(
         side=parameters.required_choice("side", Side.values),
         volume=parameters.required("volume"),
         price=parameters.text("price") or None,
         kind=parameters.choice("ord_type", Order.Kind.values, Order.Kind.LIMIT),
+        client_id=parameters.text("client_id") or None,
     )
 
 
-def _terms(wish: _Wish) -> orders.Terms:
-    """Make numbers of the wish, or say what is wrong in the ancestor's words."""
+def _wish(wished: _Wished, index: int | None) -> orders.Wish:
+    """
+    Make numbers of what was read, or say what is wrong in the ancestor's words, and of
+    which of several orders.
+    """
     problems: list[str] = []
     price = None
-    if wish.kind == Order.Kind.LIMIT:
-        price = _number("Price", wish.price or "", problems)
-    elif wish.price is not None:
+    if wished.kind == Order.Kind.LIMIT:
+        price = _number("Price", wished.price or "", problems)
+    elif wished.price is not None:
         problems.append("Price must not be present")
-    amount = _number("Volume", wish.volume, problems)
+    amount = _number("Volume", wished.volume, problems)
     if problems:
-        raise _creation_refused(f"Validation failed: {', '.join(problems)}")
-    return orders.Terms(side=wish.side, kind=wish.kind, price=price, amount=amount)
+        reason = f"Validation failed: {', '.join(problems)}"
+        raise _creation_refused(reason, index=index)
+    terms = orders.Terms(side=wished.side, kind=wished.kind, price=price, amount=amount)
+    return orders.Wish(terms, wished.client_id)
 
 
 def _number(name: str, text: str, problems: list[str]) -> Decimal:
@@ -184,12 +223,19 @@ def _creation_failed(error: ExchangeError) -> Failure:
             reason = "Market is not deep enough"
         case _:
             reason = error.message
-    return _creation_refused(reason, _status(error))
+    index = error.facts.get("index")
+    return _creation_refused(
+        reason, _status(error), index=index if isinstance(index, int) else None
+    )
 
 
-def _creation_refused(reason: str, status: int = 400) -> Failure:
+def _creation_refused(
+    reason: str, status: int = 400, *, index: int | None = None
+) -> Failure:
+    """Refuse; of several orders, `index` is the place (from 0) of the one meant."""
     message = f"Failed to create order. Reason: {reason}"
-    return Failure(status, errors.CREATE_ORDER_FAILED, message)
+    facts = {} if index is None else {"index": index}
+    return Failure(status, errors.CREATE_ORDER_FAILED, message, **facts)
 
 
 def _cancellation_failed(error: ExchangeError) -> Failure:

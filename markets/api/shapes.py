@@ -7,13 +7,18 @@ Amounts are texts without padding, ids and counts are integers, times have no fr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from accounts.models.members import Member
 from exchange.lib.money import ZERO, plain
 from markets import queries
-from markets.models import Market, Order, Trade
+from markets.book_feed import Level
+from markets.candles import Bar
+from markets.models import Market, Order, Side, Trade
 from markets.tickers import Ticker
 from wallets.queries import BalanceView
 
@@ -90,6 +95,62 @@ def order_with_trades(row: Order, trades: Sequence[Trade]) -> dict[str, Any]:
 def public_trade(row: Trade) -> dict[str, Any]:
     """`side` was always null here; who took is in a field that is ours."""
     return {**_trade(row, None), "taker_side": row.taker_side}
+
+
+def own_trade(row: Trade, member: Member) -> dict[str, Any]:
+    """
+    `side` is the side of the member's order: ask or bid. A trade with oneself is shown
+    once, as the ask.
+    """
+    taker_asked = row.taker_side == Side.SELL
+    asker, bidder = row.maker_id, row.taker_id
+    ask_id, bid_id = row.maker_order_id, row.taker_order_id
+    if taker_asked:
+        asker, ask_id, bid_id = bidder, bid_id, ask_id
+    if asker == member.pk:
+        return {**_trade(row, "ask"), "order_id": ask_id}
+    return {**_trade(row, "bid"), "order_id": bid_id}
+
+
+def pending_trade(row: Trade, *, is_up: bool) -> dict[str, Any]:
+    """A trade as charts were told it; its type says whether the price went up."""
+    return {
+        "tid": row.pk,
+        "type": "buy" if is_up else "sell",
+        "date": int(row.created_at.timestamp()),
+        "price": plain(row.price),
+        "amount": plain(row.amount),
+    }
+
+
+def candle(bar: Bar) -> list[int | msgspec.Raw]:
+    """Numbers, not texts: the one place where the ancestor wrote such."""
+    amounts = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+    return [int(bar.at.timestamp()), *(msgspec.Raw(plain(a).encode()) for a in amounts)]
+
+
+def book_order(
+    rank: int, side: str, level: Level, *, market: str, at: datetime
+) -> dict[str, Any]:
+    """
+    One price level in the shape of one order, so that nobody's orders can be followed:
+    the id is its rank, the volumes are the level's.
+    """
+    price, amount = map(plain, level)
+    return {
+        "id": rank,
+        "side": side,
+        "ord_type": Order.Kind.LIMIT,
+        "price": price,
+        "avg_price": plain(ZERO),
+        "state": "wait",
+        "market": market,
+        "created_at": queries.moment(at),
+        "volume": amount,
+        "remaining_volume": amount,
+        "executed_volume": plain(ZERO),
+        "trades_count": 0,
+    }
 
 
 def levels(side: Sequence[tuple[Decimal, Decimal]]) -> list[tuple[str, str]]:

@@ -92,7 +92,7 @@ def test_it_shows_depth_dearest_first(three_trades: list[Trade]) -> None:
     depth = ask("depth?market=btccny").json()
     best = ask("depth?market=btccny&limit=1").json()
 
-    assert list(depth) == ["timestamp", "asks", "bids"]
+    assert list(depth) == ["timestamp", "asks", "bids", "seq"]
     assert isinstance(depth["timestamp"], int)
     assert depth["asks"] == [["103.0", "0.2"]]
     assert depth["bids"] == [["99.0", "1.5"], ["98.0", "0.5"]]
@@ -151,7 +151,7 @@ def test_it_pages_trades(three_trades: list[Trade]) -> None:
 BAD = {
     "tickers/nope": "market does not have a valid value",
     "tickers/btc%00cny": "A parameter is invalid: it is not plain text.",
-    "depth": "market is missing",
+    "depth": "market is missing, market does not have a valid value",
     "depth?market=": "market does not have a valid value",
     "depth?market=nope": "market does not have a valid value",
     "depth?market=btccny&limit=0": "limit must be in range: 1..1000",
@@ -162,7 +162,8 @@ BAD = {
     "trades?market=btccny&to=1.5": "to is invalid",
     "trades?market=btccny&timestamp=now": "timestamp is invalid",
     "trades?market=btccny&order_by=up": "order_by does not have a valid value",
-    "trades?limit=0": "market is missing, limit must be in range: 1..1000",
+    "trades?limit=0": "market is missing, market does not have a valid value,"
+    " limit must be in range: 1..1000",
 }
 
 

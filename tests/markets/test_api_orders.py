@@ -210,15 +210,20 @@ def test_it_refuses_bad_terms_in_the_ancestors_words(
     assert balance(alice.pk, "btc").locked == 0
 
 
+NOT_VALID = "does not have a valid value"
 BAD_PARAMETERS: list[tuple[dict[str, str | None], str]] = [
     ({"market": "nope"}, "market does not have a valid value"),
     ({"market": ""}, "market does not have a valid value"),
     ({"side": "both"}, "side does not have a valid value"),
     ({"side": ""}, "side does not have a valid value"),
     ({"ord_type": "stop"}, "ord_type does not have a valid value"),
-    ({"volume": None, "side": None}, "side is missing, volume is missing"),
-    ({"market": None}, "market is missing"),
-    ({"client_id": "x&volume=9"}, "client_id is invalid"),
+    (
+        {"volume": None, "side": None},
+        "side is missing, side does not have a valid value, volume is missing",
+    ),
+    ({"market": None}, "market is missing, market does not have a valid value"),
+    ({"market": "nope", "side": "x"}, f"market {NOT_VALID}, side {NOT_VALID}"),
+    ({"client_id": "x&volume=9"}, "A parameter is invalid: it reads like two."),
     ({"price": "1\0"}, "A parameter is invalid: it is not plain text."),
 ]
 

@@ -14,7 +14,7 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.api.parameters import Parameters, Value
+from accounts.api.parameters import Parameters, ParametersInvalid, Value
 from accounts.models.members import Member
 from markets import queries
 from tests.makers import Answer, ApiClient, canonical, fund, make_token, sign
@@ -283,7 +283,7 @@ def test_it_signs_other_scripts_and_blanks_raw(alices_bot: ApiClient) -> None:
     ("values", "expected"),
     [
         ({"b": "2", "a": "1", "signature": "x"}, "a=1&b=2"),
-        ({"a": "1 2+3&4=%25"}, "a=1+2+3&4=%25"),
+        ({"a": "1 2+3=4&%25"}, "a=1+2+3=4&%25"),
         ({"a": None, "b": ""}, "a=&b="),
         (
             {
@@ -304,6 +304,23 @@ def test_it_signs_other_scripts_and_blanks_raw(alices_bot: ApiClient) -> None:
 )
 def test_it_writes_the_canonical_query(values: dict[str, Value], expected: str) -> None:
     assert Parameters(values).canonical_query() == expected
+
+
+READS_LIKE_TWO: list[dict[str, Value]] = [
+    {"foo": "1&side=buy"},
+    {"foo=1&side": "buy"},
+    {"a": "1", "foo&bar": "1"},
+    {"client_id=1": "2"},
+    {"orders": [{"side": "buy&volume=1"}]},
+]
+
+
+@pytest.mark.parametrize("values", READS_LIKE_TWO)
+def test_it_signs_nothing_that_reads_like_two_parameters(
+    values: dict[str, Value],
+) -> None:
+    with pytest.raises(ParametersInvalid):
+        Parameters(values).canonical_query()
 
 
 def test_it_signs_json_numbers_as_they_were_written(alices_bot: ApiClient) -> None:

@@ -1,0 +1,39 @@
+"""
+Statements that PostgreSQL plans once per connection, not once per call.
+
+For the few that run with every request: planning the statement that takes an order
+costs as much as running it. psycopg2 prepares nothing by itself, so this says PREPARE
+at first use on a connection, and EXECUTE from then on. A pool between us and PostgreSQL
+must therefore keep a session on one connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+
+class Statement:
+    """
+    An SQL text with parameters `%(name)s`, and the SQL type of each.
+
+    The name must be unique in the exchange.
+    """
+
+    def __init__(self, name: str, sql: str, types: Mapping[str, str]) -> None:
+        places = {name: f"${place}" for place, name in enumerate(types, start=1)}
+        self._prepare = (
+            f"PREPARE {name} ({', '.join(types.values())}) AS {sql % places}"
+        )
+        arguments = ", ".join(f"%({name})s" for name in types)
+        self._execute = f"EXECUTE {name} ({arguments})"
+        self._known_to: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+    def run(self, cursor: Any, values: Mapping[str, object]) -> None:
+        """Execute it on a Django cursor, whose rows can then be fetched."""
+        session = cursor.connection  # psycopg2's own: a new one after a reconnect
+        if session not in self._known_to:
+            cursor.execute(self._prepare)
+            self._known_to[session] = True
+        cursor.execute(self._execute, values)
