@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models.members import Member
 from markets.models import Market, Trade
 from tests.makers import Answer, ApiClient, fund, match
+from tests.markets.desk import Desk
 
 pytestmark = pytest.mark.django_db
 
@@ -149,6 +152,8 @@ def test_it_pages_trades(three_trades: list[Trade]) -> None:
 
 
 BAD = {
+    "order_book?market=btccny&asks_limit=201": "asks_limit must be in range: 1..200",
+    "order_book?market=btccny&bids_limit=0": "bids_limit must be in range: 1..200",
     "tickers/nope": "market does not have a valid value",
     "tickers/btc%00cny": "A parameter is invalid: it is not plain text.",
     "depth": "market is missing, market does not have a valid value",
@@ -173,3 +178,86 @@ def test_it_names_what_is_wrong() -> None:
 
         refusal = {"error": {"code": 1001, "message": expected}}
         assert (answer.status_code, answer.json()) == (400, refusal), path
+
+
+def test_it_shows_the_book_as_one_order_a_level(
+    alice: Member, bob: Member, alices_bot: ApiClient, bobs_bot: ApiClient
+) -> None:
+    """Two members at one price are one: nobody's orders can be followed."""
+    fund(alice, "10 btc")
+    fund(bob, "10000 cny", "1 btc")
+    for bot, side, volume, price in (
+        (alices_bot, "sell", "0.5", 103),
+        (bobs_bot, "sell", "0.25", 103),
+        (alices_bot, "sell", "1", 104),
+        (bobs_bot, "buy", "2", 99),
+        (bobs_bot, "buy", "1", 98),
+    ):
+        bot.post("orders", market="btccny", side=side, volume=volume, price=price)
+    match("btccny")
+
+    answer = ask("order_book.json?market=btccny")
+    book = answer.json()
+    best = ask("order_book?market=btccny&asks_limit=1&bids_limit=1").json()
+
+    at = book["asks"][0]["created_at"]
+    assert list(book) == ["asks", "bids", "seq"]
+    assert list(book["asks"][0].items()) == [
+        ("id", 1),
+        ("side", "sell"),
+        ("ord_type", "limit"),
+        ("price", "103.0"),
+        ("avg_price", "0.0"),
+        ("state", "wait"),
+        ("market", "btccny"),
+        ("created_at", at),
+        ("volume", "0.75"),
+        ("remaining_volume", "0.75"),
+        ("executed_volume", "0.0"),
+        ("trades_count", 0),
+    ]
+    shown = [
+        [(row["id"], row["side"], row["price"], row["volume"]) for row in book[name]]
+        for name in ("asks", "bids")
+    ]
+    assert shown == [
+        [(1, "sell", "103.0", "0.75"), (2, "sell", "104.0", "1.0")],
+        [(1, "buy", "99.0", "2.0"), (2, "buy", "98.0", "1.0")],
+    ]
+    assert (len(best["asks"]), len(best["bids"])) == (1, 1)
+    assert book["seq"] == ask("depth?market=btccny").json()["seq"] > 0
+
+
+def test_it_shows_twenty_levels_unless_told(alice: Member, bob: Member) -> None:
+    fund(alice, "10 btc")
+    desk = Desk()
+    for price in range(100, 130):
+        desk.sell(alice, "0.1", at=str(price))
+    desk.run()
+
+    book = ask("order_book?market=btccny").json()
+    more = ask("order_book?market=btccny&asks_limit=200").json()
+
+    prices = [row["price"] for row in book["asks"]]
+    assert prices == [f"{price}.0" for price in range(100, 120)]
+    assert len(more["asks"]) == 30
+
+
+def test_its_tickers_forget_what_is_a_day_old(alice: Member, bob: Member) -> None:
+    """Nobody trades any more, and the window moves on all the same."""
+    fund(alice, "10 btc")
+    fund(bob, "10000 cny")
+    desk = Desk()
+    desk.now = timezone.now() - timedelta(hours=24, minutes=2)
+    desk.sell(alice, "1", at="500")
+    desk.buy(bob, "1", at="500")
+    desk.run()
+    desk.now = timezone.now() - timedelta(hours=23)
+    desk.sell(alice, "2", at="400")
+    desk.buy(bob, "2", at="400")
+    desk.run()
+
+    ticker = ask("tickers/btccny").json()["ticker"]
+
+    assert (ticker["high"], ticker["low"], ticker["vol"]) == ("400.0", "400.0", "2.0")
+    assert ticker["last"] == "400.0"
