@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import OperationalError
@@ -338,3 +339,59 @@ def test_it_signs_json_numbers_as_they_were_written(alices_bot: ApiClient) -> No
     )
 
     assert answer.status_code == 200
+
+
+def test_it_takes_the_last_of_what_comes_twice(alices_bot: ApiClient) -> None:
+    """As the ancestor's web server did, also where it is signed."""
+    ask = alices_bot.browser.generic
+    signed = alices_bot.signed("GET", "orders", {"market": "btccny"})
+    once = urlencode(signed)
+
+    good = ask("GET", "/api/v2/orders", QUERY_STRING=f"market=nope&{once}")
+    bad = ask("GET", "/api/v2/depth", QUERY_STRING="market=btccny&market=nope")
+    json_last = b'{"market": "nope", "market": "btccny"}'
+
+    assert good.status_code == 200
+    assert code(bad) == (400, 1001)
+    assert ask("GET", "/api/v2/depth", json_last, "application/json").status_code == 200
+
+
+def test_it_reads_parameters_in_any_order(alices_bot: ApiClient) -> None:
+    signed = alices_bot.signed("GET", "orders", {"market": "btccny", "limit": 1})
+    backwards = dict(reversed(signed.items()))
+
+    answer = alices_bot.browser.get("/api/v2/orders", backwards)
+
+    assert answer.status_code == 200
+
+
+def test_it_reads_percent_encoding_of_any_kind(alices_bot: ApiClient) -> None:
+    """%20 and plus are one blank; what need not be encoded may be."""
+    signed = alices_bot.signed("GET", "orders", {"market": "btccny", "foo": "a b"})
+    everything = "&".join(
+        "".join(f"%{byte:02x}" for byte in f"{name}".encode())
+        + "="
+        + "".join(f"%{byte:02X}" for byte in value.encode())
+        for name, value in signed.items()
+    )
+
+    answer = alices_bot.browser.generic(
+        "GET", "/api/v2/orders", QUERY_STRING=everything
+    )
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.promise("S-45")
+def test_it_holds_the_window_of_half_a_minute(alices_bot: ApiClient) -> None:
+    now = alices_bot.tonce()
+
+    def ask(tonce: object) -> Answer:
+        return alices_bot.get("members/me", tonce=tonce)
+
+    assert ask(now - 25_000).status_code == 200
+    assert ask(now + 25_000).status_code == 200
+    assert code(ask(now - 25_000)) == (401, 2006)
+    for skewed in (now - 35_000, now + 35_000, 1, "x", "-1", "1e12", "٣" * 13):
+        assert code(ask(skewed)) == (401, 2007), skewed
+    assert code(ask("")) == (401, 2007)
