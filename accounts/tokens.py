@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -118,6 +119,14 @@ class Credentials:
     signature: str
 
 
+class Claim(NamedTuple):
+    """Who was believed on a connection that stays open: by which token, and where."""
+
+    token_id: int
+    member_id: int
+    address: str
+
+
 def issue(
     *,
     member: Member,
@@ -192,6 +201,55 @@ def verify_request(
     _demand_address(token, address)
     _use_up(token, credentials.tonce, now)
     return token
+
+
+def verify_answer(
+    *,
+    access_key: str,
+    challenge: str,
+    answer: str,
+    scopes: Collection[str],
+    address: str,
+    now: datetime,
+) -> ApiToken:
+    """
+    Believe the answer to a challenge that was given out once: return its token.
+
+    The answer is the signature of the access key with the challenge behind it. Raises
+    what verify_request raises, tonces apart.
+    """
+    token = _token(access_key)
+    _demand_live(token, now)
+    _demand_scope(token, scopes)
+    expected = sign(access_key + challenge, secret_key=_decrypt(token))
+    if not hmac.compare_digest(expected.encode(), answer.encode()):
+        raise BadSignature("The answer is incorrect.")
+    _demand_address(token, address)
+    return token
+
+
+def still_good(claims: Collection[Claim], *, now: datetime) -> set[Claim]:
+    """
+    Return those of the claims that would be believed anew: the token lives, its member
+    may use it, and it trusts the address.
+    """
+    ids = {claim.token_id for claim in claims}
+    live = ApiToken.objects.filter(pk__in=ids, revoked_at=None)
+    tokens = {token.pk: token for token in live.select_related("member")}
+    return {
+        claim
+        for claim in claims
+        if (token := tokens.get(claim.token_id)) and _is_good(token, claim, now)
+    }
+
+
+def _is_good(token: ApiToken, claim: Claim, now: datetime) -> bool:
+    try:
+        _demand_live(token, now)
+        _demand_address(token, claim.address)
+    except (NotSignedIn, NotAllowed):
+        return False
+    return True
 
 
 def sign(payload: str, *, secret_key: str) -> str:

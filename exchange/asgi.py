@@ -18,6 +18,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 
 _django = get_asgi_application()  # sets Django up before the consumers are imported
 
-from exchange.routing import application  # noqa: E402
+from exchange.routing import application, bots  # noqa: E402
 
-__all__ = ["application"]
+__all__ = ["application", "bots"]

@@ -8,8 +8,10 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.contrib.auth.models import AnonymousUser
+from django.urls import re_path
 
-from markets.routing import websocket_urlpatterns
+from markets import routing
+from markets.bots import BotConsumer
 
 
 class OriginGate:
@@ -30,6 +32,16 @@ class OriginGate:
             await self._public(scope | {"user": AnonymousUser()}, receive, send)
 
 
+def _at_any_path(routes: Any) -> Any:
+    return re_path(r"", routes)
+
+
 application = ProtocolTypeRouter(
-    {"websocket": OriginGate(URLRouter(websocket_urlpatterns))}
+    {
+        "websocket": URLRouter(
+            [*routing.bots, _at_any_path(OriginGate(URLRouter(routing.pages)))]
+        )
+    }
 )
+# The ancestor's bots connect to a port of their own, at any path.
+bots = ProtocolTypeRouter({"websocket": BotConsumer.as_asgi()})

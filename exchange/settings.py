@@ -26,6 +26,9 @@ DATA_DIR = Path(env.text("PIXIU_DATA", str(BASE_DIR / ".data"))).resolve()
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.number("PORT", 8000, low=1, high=65534)
 STREAM_PORT = env.number("STREAM_PORT", PORT + 1, low=1, high=65535)
+# Where bots of the ancestor's time look for their websocket; 0 for nowhere. The stream
+# serves the same at /ws/v2.
+WS_PORT = env.number("WS_PORT", 8080, low=0, high=65535)
 # What browsers connect to for live data; unset means this host on STREAM_PORT.
 # Behind a proxy that serves both under one name: wss://exchange.example.
 STREAM_URL = env.text("STREAM_URL")

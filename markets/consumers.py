@@ -9,21 +9,49 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from exchange.lib import bus
 from markets import page_data
-from markets.streams import Do, MarketStream, Socket, hub
+from markets.streams import TOO_SLOW, Do, Frames, MarketStream, Socket, hub
 
 UNKNOWN_MARKET = 4004
-TOO_SLOW = 4008
 TOO_MUCH = 4029
 SEND_SECONDS_MAX = 5  # behind by megabytes, and taking nothing: that is too slow
 _ASKS_MAX = 60  # messages one socket may send in its life: resyncs are rare
 
 
-class _Pumped(AsyncWebsocketConsumer):
+class Pumped(AsyncWebsocketConsumer):
     """A consumer whose socket is fed by the hub."""
 
     socket: Socket
+    _application: asyncio.Task[Any] | None = None
     _pump: asyncio.Task[None] | None = None
+    _goodbye: int | None = None
     _asked = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._application = asyncio.current_task()
+        try:
+            await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            if self._goodbye is None or self._application is None:
+                raise
+            self._application.uncancel()
+            self.leave()
+            await self._say_goodbye(send, self._goodbye)
+
+    def hang_up(self, code: int) -> None:
+        """
+        Close from another task than the application's. The server cannot close while
+        somebody waits for a message, so the application is told to stop waiting first.
+        """
+        self._goodbye = code
+        if self._application is not None:
+            self._application.cancel()
+
+    async def _say_goodbye(self, send: Any, code: int) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await send({"type": "websocket.close", "code": code})
+        except TimeoutError:
+            pass  # who takes nothing does not take a goodbye, either
 
     def open_socket(self) -> None:
         user = self.scope["user"]
@@ -31,28 +59,24 @@ class _Pumped(AsyncWebsocketConsumer):
         self.socket = Socket(member_id)
 
     def start(self) -> None:
-        application = asyncio.current_task()
-        forwarding = self._forward(application)
-        self._pump = asyncio.get_running_loop().create_task(forwarding)
+        self._pump = asyncio.get_running_loop().create_task(self._forward())
 
-    async def _forward(self, application: asyncio.Task[Any] | None) -> None:
+    async def _forward(self) -> None:
         try:
             while (what := await self.socket.queue.get()) is not Do.END:
-                async with asyncio.timeout(SEND_SECONDS_MAX):
-                    await self._deliver(what)
-            async with asyncio.timeout(SEND_SECONDS_MAX):
-                await self.close(code=TOO_SLOW)
+                await self._deliver(what)
         except TimeoutError:
-            # Who takes nothing does not take a goodbye, either.
-            self.leave()
-            if application is not None:
-                application.cancel()
+            self.socket.end_code = TOO_SLOW
+        self.hang_up(self.socket.end_code)
 
-    async def _deliver(self, what: str | Do) -> None:
-        if isinstance(what, str):
-            await self.send(text_data=what)
-        else:
-            await self.resync()
+    async def _deliver(self, what: Frames | Do) -> None:
+        if isinstance(what, Do):
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await self.resync()
+            return
+        for frame in what:
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await self.send(text_data=frame)
 
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None
@@ -75,7 +99,7 @@ class _Pumped(AsyncWebsocketConsumer):
             self._pump.cancel()
 
 
-class MarketConsumer(_Pumped):
+class MarketConsumer(Pumped):
     """`/ws/markets/<id>`: the public stream, and the member's own part of it."""
 
     stream: MarketStream | None = None
@@ -114,7 +138,7 @@ class MarketConsumer(_Pumped):
             self.stream.sockets.discard(self.socket)
 
 
-class TickersConsumer(_Pumped):
+class TickersConsumer(Pumped):
     """`/ws/tickers`: all tickers, then those that change."""
 
     async def connect(self) -> None:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum, auto
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
@@ -34,7 +34,10 @@ log = logging.getLogger("markets.streams")
 
 R = TypeVar("R")
 
-QUEUE_MAX = 256  # frames a socket may be behind before it is dropped
+Frames = tuple[str, ...]  # of one event
+
+TOO_SLOW = 4008
+QUEUE_MAX = 256  # events a socket may be behind before it is dropped
 BEAT_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 TICKERS_SECONDS = 1.0
@@ -48,7 +51,7 @@ class Do(Enum):
     """What a socket's queue may hold besides frames."""
 
     RESYNC = auto()  # take a new snapshot and go on from there
-    END = auto()  # close: it was too slow
+    END = auto()  # close
 
 
 class Socket:
@@ -56,15 +59,16 @@ class Socket:
 
     def __init__(self, member_id: int | None) -> None:
         self.member_id = member_id
-        self.queue: asyncio.Queue[str | Do] = asyncio.Queue(QUEUE_MAX)
+        self.queue: asyncio.Queue[Frames | Do] = asyncio.Queue(QUEUE_MAX)
         self.is_ended = False
+        self.end_code = TOO_SLOW
 
-    def push(self, frame: str) -> None:
-        """Queue a frame; a socket whose queue is full is ended."""
-        if self.is_ended:
+    def push(self, *frames: str) -> None:
+        """Queue the frames of one event; a socket whose queue is full is ended."""
+        if self.is_ended or not frames:
             return
         try:
-            self.queue.put_nowait(frame)
+            self.queue.put_nowait(frames)
         except asyncio.QueueFull:
             self.order(Do.END)
 
@@ -74,6 +78,11 @@ class Socket:
             self.drop()
             self.is_ended = what is Do.END
             self.queue.put_nowait(what)
+
+    def end(self, code: int) -> None:
+        """Close, whatever waits, and say why by a code."""
+        self.end_code = code
+        self.order(Do.END)
 
     def drop(self) -> None:
         """Forget the frames that wait: a snapshot that is sent now has it all."""
@@ -131,6 +140,19 @@ class MarketStream:
             ticker[name] = None if best is None else plain(best)
 
 
+class Watcher(Protocol):
+    """Who follows all markets at once, on the event loop, in the order of the news."""
+
+    def on_reset(self, market_id: str, mirror: Mirror | None) -> None:
+        """Begin with this book of a market; None when the market is no longer shown."""
+
+    def on_changes(self, market_id: str, book: list[list[str]]) -> None:
+        """Take in the levels that changed: side, price, new total."""
+
+    def on_trades(self, members: Mapping[int, list[int]], trade_ids: list[int]) -> None:
+        """Hear of trades, of whose orders they are, and of those orders."""
+
+
 class Hub:
     """All streams of this process; one for each event loop."""
 
@@ -139,18 +161,26 @@ class Hub:
         self._rows = ThreadPoolExecutor(1, thread_name_prefix="rows")
         self._streams: dict[str, MarketStream] = {}
         self._ticker_sockets: set[Socket] = set()
+        self._watchers: list[Watcher] = []
         self._told: dict[str, dict[str, str | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._listener = bus.listener()
         threading.Thread(target=self._listen, name="news", daemon=True).start()
         for chore in (self._beat, self._tell_tickers, self._refresh):
-            self._start(chore())
+            self.start(chore())
 
     async def market(self, market_id: str) -> MarketStream | None:
         """Return a market's stream, or None where there is no such market."""
         await self._ready.wait()
         return self._streams.get(market_id)
+
+    async def join(self, watcher: Watcher) -> None:
+        """Let a watcher begin with all books as they are, and follow from there."""
+        await self._ready.wait()
+        self._watchers.append(watcher)
+        for market_id, stream in self._streams.items():
+            watcher.on_reset(market_id, stream.mirror)
 
     async def join_tickers(self, socket: Socket) -> None:
         """Send all tickers, and from then on those that change."""
@@ -182,7 +212,8 @@ class Hub:
         self._rows.submit(connection.close)
         self._rows.shutdown(wait=True)
 
-    def _start(self, chore: Any) -> None:
+    def start(self, chore: Coroutine[Any, Any, None]) -> None:
+        """Run a chore on the event loop; it ends with the hub."""
         task = self._loop.create_task(chore)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -198,7 +229,7 @@ class Hub:
             self._loop.call_soon_threadsafe(self._take, news)
 
         def on_gap() -> None:
-            self._loop.call_soon_threadsafe(lambda: self._start(self._reload_all()))
+            self._loop.call_soon_threadsafe(lambda: self.start(self._reload_all()))
 
         while True:
             try:
@@ -226,9 +257,11 @@ class Hub:
         if not fits:
             # What came was committed before it came, so the rows have it already.
             stream.held = []
-            self._start(self._reload(news["market"]))
+            self.start(self._reload(news["market"]))
             return
         if is_new:
+            for watcher in self._watchers:
+                watcher.on_changes(news["market"], news["book"])
             stream.count(news["trades"])
             public = {name: news[name] for name in ("market", "prev", "seq", "book")}
             stream.push(
@@ -242,6 +275,10 @@ class Hub:
         self._tell_members(stream, news)
 
     def _tell_members(self, stream: MarketStream, news: dict[str, Any]) -> None:
+        if trade_ids := [trade["id"] for trade in news["trades"]]:
+            members = {int(member): ids for member, ids in news["members"].items()}
+            for watcher in self._watchers:
+                watcher.on_trades(members, trade_ids)
         watching = {socket.member_id for socket in stream.sockets}
         concerned = {
             int(member): ids
@@ -250,7 +287,7 @@ class Hub:
         }
         if concerned:
             trades = [trade["id"] for trade in news["trades"]]
-            self._start(self._send_private(stream, concerned, trades))
+            self.start(self._send_private(stream, concerned, trades))
 
     async def _send_private(
         self, stream: MarketStream, concerned: dict[int, list[int]], trades: list[int]
@@ -271,6 +308,8 @@ class Hub:
                 await self._reload(market_id)
             except queries.UnknownMarket:
                 self._streams.pop(market_id, None)  # hidden just now
+                for watcher in self._watchers:
+                    watcher.on_reset(market_id, None)
         self._ready.set()
 
     async def _reload(self, market_id: str) -> None:
@@ -278,6 +317,8 @@ class Hub:
         fresh = await self.read(_read_market, market_id)
         old = self._streams.get(market_id)
         self._streams[market_id] = fresh
+        for watcher in self._watchers:
+            watcher.on_reset(market_id, fresh.mirror)
         if old is None:
             return
         fresh.sockets, held = old.sockets, old.held or []

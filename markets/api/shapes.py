@@ -6,7 +6,7 @@ Amounts are texts without padding, ids and counts are integers, times have no fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -102,14 +102,22 @@ def own_trade(row: Trade, member: Member) -> dict[str, Any]:
     `side` is the side of the member's order: ask or bid. A trade with oneself is shown
     once, as the ask.
     """
-    taker_asked = row.taker_side == Side.SELL
-    asker, bidder = row.maker_id, row.taker_id
-    ask_id, bid_id = row.maker_order_id, row.taker_order_id
-    if taker_asked:
-        asker, ask_id, bid_id = bidder, bid_id, ask_id
-    if asker == member.pk:
-        return {**_trade(row, "ask"), "order_id": ask_id}
-    return {**_trade(row, "bid"), "order_id": bid_id}
+    asker = row.taker_id if row.taker_side == Side.SELL else row.maker_id
+    side = "ask" if asker == member.pk else "bid"
+    return {**_trade(row, side), "order_id": _order_ids(row)[side]}
+
+
+def streamed_trade(
+    row: Trade, member_id: int, orders: Mapping[int, Order]
+) -> dict[str, Any]:
+    """A member's own trade on the websocket, with the orders in it that are theirs."""
+    mine = {
+        side: order(orders[order_id])
+        for side, order_id in _order_ids(row).items()
+        if order_id in orders and orders[order_id].member_id == member_id
+    }
+    side = "both" if len(mine) == 2 else next(iter(mine), None)
+    return {**_trade(row, side), **mine}
 
 
 def pending_trade(row: Trade, *, is_up: bool) -> dict[str, Any]:
@@ -155,6 +163,12 @@ def book_order(
 
 def levels(side: Sequence[tuple[Decimal, Decimal]]) -> list[tuple[str, str]]:
     return [(plain(price), plain(amount)) for price, amount in side]
+
+
+def _order_ids(row: Trade) -> dict[str, int]:
+    if row.taker_side == Side.SELL:
+        return {"ask": row.taker_order_id, "bid": row.maker_order_id}
+    return {"ask": row.maker_order_id, "bid": row.taker_order_id}
 
 
 def _trade(row: Trade, side: str | None) -> dict[str, Any]:

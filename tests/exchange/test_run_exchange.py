@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,18 +13,16 @@ from pathlib import Path
 import pytest
 
 from tests.databases import ROOT
+from tests.faults.programs import free_ports
 from tests.watching import ending_of, read_until
 
-PROGRAMS = ("postgres", "web", "stream", "floor", "jobs", "clock")
+PROGRAMS = ("postgres", "web", "stream", "floor", "jobs", "clock", "websocket")
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Describe an exchange of its own: its data, and two ports nobody uses."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        ports = {"PORT": one.getsockname()[1], "STREAM_PORT": other.getsockname()[1]}
+    """Describe an exchange of its own: its data, and three ports nobody uses."""
+    ports = dict(zip(("PORT", "STREAM_PORT", "WS_PORT"), free_ports(3), strict=True))
     given = {key: value for key, value in os.environ.items() if "DATABASE" not in key}
     data = str(tmp_path_factory.mktemp("exchange"))
     return given | {"PIXIU_DATA": data, "DEMO": "0"} | {k: str(ports[k]) for k in ports}

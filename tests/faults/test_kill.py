@@ -174,6 +174,7 @@ def house(
         "PIXIU_DATA": str(data),
         "PORT": str(port),
         "STREAM_PORT": str(stream_port),
+        "WS_PORT": "0",
         "DEMO": "0",
         "DATABASE_URL": "",
         "DATABASE_ADMIN_URL": "",

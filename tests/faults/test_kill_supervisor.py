@@ -27,6 +27,7 @@ def test_it_loses_nothing_when_everything_ends_with_the_supervisor(
         "PIXIU_DATA": str(tmp_path),
         "PORT": str(port),
         "STREAM_PORT": str(stream_port),
+        "WS_PORT": "0",
         "DEMO": "0",
         "DATABASE_URL": "",
         "DATABASE_ADMIN_URL": "",

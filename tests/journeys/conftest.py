@@ -160,6 +160,7 @@ def _environment(data: Path, port: int, stream_port: int) -> dict[str, str]:
         "PIXIU_DATA": str(data),
         "PORT": str(port),
         "STREAM_PORT": str(stream_port),
+        "WS_PORT": "0",
         "DEMO": "0",
     }
 

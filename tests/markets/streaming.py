@@ -23,8 +23,8 @@ from accounts.models.members import Member
 from exchange.supervisor import module
 from markets import book_feed, feed
 from markets.book_feed import levels_view
-from markets.consumers import TOO_SLOW
 from markets.floor_host import Host
+from markets.streams import TOO_SLOW
 from tests.faults.programs import Running, free_ports, running, until
 
 RECEIVE_SECONDS_MAX = 20
@@ -66,12 +66,14 @@ class Stream:
 
 
 @contextmanager
-def stream_server(log: Path, **environment: str) -> Iterator[Stream]:
-    """Run the stream as production does."""
+def stream_server(
+    log: Path, application: str = "application", **environment: str
+) -> Iterator[Stream]:
+    """Run the stream, or another of the applications beside it, as production does."""
     (port,) = free_ports(1)
     command = module(
         *("granian", "--interface=asginl", "--host=127.0.0.1", f"--port={port}"),
-        *("--workers=1", "--log-level=warning", "exchange.asgi:application"),
+        *("--workers=1", "--log-level=warning", f"exchange.asgi:{application}"),
     )
     with running(command, log, **environment) as process:
         until(lambda: _answers(port), why=process.words)

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -61,6 +62,8 @@ def _run(supervisor: Supervisor) -> None:
         # Before the floor: the history is made by a floor of its own.
         supervisor.finish("demo", manage("seed_demo"))
     supervisor.start(*services())
+    if settings.WS_PORT:
+        _serve_bots(supervisor)
     if settings.DEMO:
         supervisor.start(*bots())
     supervisor.say(f"ready: http://{settings.HOST}:{settings.PORT}/ - Ctrl-C ends it")
@@ -71,12 +74,34 @@ def services() -> list[Program]:
     """Return the programs every exchange consists of."""
     return [
         Program("web", _web(), _SERVICES, is_ready=_web_answers),
-        Program("stream", _stream(), _SERVICES, is_ready=_stream_listens),
+        Program(
+            "stream",
+            _stream(),
+            _SERVICES,
+            is_ready=partial(_listens, settings.STREAM_PORT),
+        ),
         Program("floor", _floor(), _SERVICES),
         Program("jobs", _worker("jobs", "--queues", "jobs"), _SERVICES),
         # A process of its own, so that killing the jobs leaves no second clock behind.
         Program("clock", _celery("beat", "--pidfile="), _SERVICES),
     ]
+
+
+def _serve_bots(supervisor: Supervisor) -> None:
+    """
+    Serve the ancestor's websocket API on the port it always had. Others like that port,
+    too; an exchange runs without, since the stream serves the same.
+    """
+    if problem := _taken(settings.WS_PORT):
+        supervisor.say(
+            f"no websocket API on WS_PORT {settings.WS_PORT} ({problem}); bots find it"
+            f" at ws://{settings.HOST}:{settings.STREAM_PORT}/ws/v2, or choose another:"
+            " make run WS_PORT=9080"
+        )
+        return
+    command = _granian("asginl", settings.WS_PORT, "exchange.asgi:bots")
+    is_ready = partial(_listens, settings.WS_PORT)
+    supervisor.start(Program("websocket", command, _SERVICES, is_ready=is_ready))
 
 
 def bots() -> list[Program]:
@@ -98,15 +123,15 @@ def _database() -> Program:
 
 
 def _web() -> list[str]:
-    return _granian("wsgi", settings.PORT, f"--blocking-threads={_WEB_THREADS}")
+    target, threads = "exchange.wsgi:application", f"--blocking-threads={_WEB_THREADS}"
+    return _granian("wsgi", settings.PORT, target, threads)
 
 
 def _stream() -> list[str]:
-    return _granian("asginl", settings.STREAM_PORT)
+    return _granian("asginl", settings.STREAM_PORT, "exchange.asgi:application")
 
 
-def _granian(interface: str, port: int, *options: str) -> list[str]:
-    target = "exchange.wsgi" if interface == "wsgi" else "exchange.asgi"
+def _granian(interface: str, port: int, target: str, *options: str) -> list[str]:
     return module(
         "granian",
         f"--interface={interface}",
@@ -117,7 +142,7 @@ def _granian(interface: str, port: int, *options: str) -> list[str]:
         "--workers-kill-timeout=5",
         "--log-level=error",
         *options,
-        f"{target}:application",
+        target,
     )
 
 
@@ -151,9 +176,9 @@ def _web_answers() -> bool:
         connection.close()
 
 
-def _stream_listens() -> bool:
+def _listens(port: int) -> bool:
     try:
-        socket.create_connection((_here(), settings.STREAM_PORT), timeout=5).close()
+        socket.create_connection((_here(), port), timeout=5).close()
     except OSError:
         return False
     return True
@@ -185,13 +210,20 @@ def _only_one() -> Iterator[None]:
 
 
 def _demand_free(name: str, port: int) -> None:
+    if problem := _taken(port):
+        raise CommandError(
+            f"Cannot listen on {settings.HOST}, {name} {port}: {problem}. "
+            "Choose another: make run PORT=9000"
+        )
+
+
+def _taken(port: int) -> str:
+    """Say why nobody can listen on a port; an empty text where one can."""
     family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.HOST, port))
         except OSError as error:
-            raise CommandError(
-                f"Cannot listen on {settings.HOST}, {name} {port}: {error.strerror}. "
-                "Choose another: make run PORT=9000"
-            ) from error
+            return error.strerror or str(error)
+    return ""
