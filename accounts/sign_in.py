@@ -7,11 +7,14 @@ e-mail is known or not. Bots sign their requests instead: see tokens.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.contrib import auth
 from django.contrib.auth.hashers import make_password
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
 from accounts import members, throttling
 from accounts.models.members import Member
@@ -49,6 +52,28 @@ def sign_in(
 def sign_out(request: HttpRequest) -> None:
     """End the session on our side: a copy of its cookie opens nothing any more."""
     auth.logout(request)
+
+
+def still_signed_in(session_keys: Collection[str], *, now: datetime) -> set[str]:
+    """
+    Return those of the sessions that would open a page now: neither ended nor expired,
+    under the password of today, of a member who may sign in.
+    """
+    live = Session.objects.filter(pk__in=session_keys, expire_date__gt=now)
+    contents = {session.pk: session.get_decoded() for session in live}
+    ids = [
+        each[auth.SESSION_KEY] for each in contents.values() if auth.SESSION_KEY in each
+    ]
+    found = Member.objects.in_bulk([int(id) for id in ids])
+    return {
+        key
+        for key, each in contents.items()
+        if (member := found.get(int(each.get(auth.SESSION_KEY, 0))))
+        and member.is_active
+        and constant_time_compare(
+            each.get(auth.HASH_SESSION_KEY, ""), member.get_session_auth_hash()
+        )
+    }
 
 
 def _member(email: str, password: str) -> Member:

@@ -28,7 +28,7 @@ from markets.api import shapes
 from markets.book_feed import Level, Mirror
 from markets.consumers import TOO_MUCH, Pumped
 from markets.models import Order, Trade
-from markets.streams import LEVELS_KEPT, Frames, Hub, Socket, hub
+from markets.streams import LEVELS_KEPT, RECHECK_SECONDS, Frames, Hub, Socket, hub
 
 # What a bot is told of its trades includes its orders: its key must open one of these.
 SCOPES = ("history", "trade")
@@ -37,7 +37,6 @@ NOT_AUTHENTICATED = 4001
 CHALLENGE_BYTES = 40
 TRIES_MAX = 5
 ANSWER_SECONDS_MAX = 60.0
-RECHECK_SECONDS = 5.0
 MESSAGES_MAX = 60  # that a bot may send in a socket's life: one is enough
 SIZE_MAX = 4096  # of each
 

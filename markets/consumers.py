@@ -55,8 +55,10 @@ class Pumped(AsyncWebsocketConsumer):
 
     def open_socket(self) -> None:
         user = self.scope["user"]
-        member_id = user.pk if user.is_authenticated else None
-        self.socket = Socket(member_id)
+        if user.is_authenticated:
+            self.socket = Socket(user.pk, self.scope["session"].session_key)
+        else:
+            self.socket = Socket(None)
 
     def start(self) -> None:
         self._pump = asyncio.get_running_loop().create_task(self._forward())

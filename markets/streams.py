@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from accounts import sign_in
 from exchange.lib import bus
 from exchange.lib.money import plain
 from exchange.lib.transactions import transaction
@@ -41,6 +42,7 @@ QUEUE_MAX = 256  # events a socket may be behind before it is dropped
 BEAT_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 TICKERS_SECONDS = 1.0
+RECHECK_SECONDS = 5.0  # how long an ended session or key is still believed
 REFRESH_SECONDS = 10.0  # how often a 24-hour window is read again
 TRADES_KEPT = page_data.TRADES
 LEVELS_SENT = page_data.LEVELS
@@ -57,8 +59,9 @@ class Do(Enum):
 class Socket:
     """A listener: what it has yet to be sent, and whose it is."""
 
-    def __init__(self, member_id: int | None) -> None:
+    def __init__(self, member_id: int | None, session_key: str = "") -> None:
         self.member_id = member_id
+        self.session_key = session_key  # what makes it theirs, for a page's socket
         self.queue: asyncio.Queue[Frames | Do] = asyncio.Queue(QUEUE_MAX)
         self.is_ended = False
         self.end_code = TOO_SLOW
@@ -83,6 +86,11 @@ class Socket:
         """Close, whatever waits, and say why by a code."""
         self.end_code = code
         self.order(Do.END)
+
+    def forget_member(self) -> None:
+        """Go on as anybody's, from a new snapshot on."""
+        self.member_id, self.session_key = None, ""
+        self.order(Do.RESYNC)
 
     def drop(self) -> None:
         """Forget the frames that wait: a snapshot that is sent now has it all."""
@@ -167,7 +175,8 @@ class Hub:
         self._ready = asyncio.Event()
         self._listener = bus.listener()
         threading.Thread(target=self._listen, name="news", daemon=True).start()
-        for chore in (self._beat, self._tell_tickers, self._refresh):
+        chores = (self._beat, self._tell_tickers, self._refresh, self._look_again)
+        for chore in chores:
             self.start(chore())
 
     async def market(self, market_id: str) -> MarketStream | None:
@@ -355,6 +364,19 @@ class Hub:
                 else:
                     await self._reload(found.market_id)  # it is new
 
+    async def _look_again(self) -> None:
+        """A session that ended must not go on being told what is private."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            streams = self._streams.values()
+            private = [s for stream in streams for s in stream.sockets if s.session_key]
+            if private:
+                keys = {socket.session_key for socket in private}
+                live = await self.read(_read_sessions, keys)
+                for socket in private:
+                    if socket.session_key in keys - live:
+                        socket.forget_member()
+
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
 
@@ -387,6 +409,10 @@ def _read_market(market_id: str) -> MarketStream:
             page_data.trade_views(market_id),
             tickers.ticker(market_id, timezone.now()).as_json(),
         )
+
+
+def _read_sessions(keys: set[str]) -> set[str]:
+    return sign_in.still_signed_in(keys, now=timezone.now())
 
 
 def _read_tickers() -> list[tickers.Ticker]:

@@ -400,7 +400,6 @@ def test_a_trade_with_oneself_has_both_sides(alice: Member) -> None:
     assert (shown["ask"]["id"], shown["bid"]["id"]) == (1, 2)
 
 
-@pytest.mark.promise("S-49")
 @pytest.mark.parametrize("kind", ["revoked", "disabled", "expired"])
 def test_it_lets_go_who_lost_the_key(stream: Stream, alice: Member, kind: str) -> None:
     now = timezone.now()

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 
+from accounts import members
 from accounts.models.members import Member
 from exchange.lib import bus
 from markets import orders, tickers
@@ -233,6 +235,30 @@ def test_private_messages_reach_their_owner_alone(
         for other in (mallorys, anybodys, bobs_program):
             kinds = [receive_any(other)["type"] for _ in range(2)]
             assert kinds == ["update", "update"]
+
+
+@pytest.mark.promise("S-17", "S-58")
+@pytest.mark.parametrize("ending", ["signed out", "closed", "new password"])
+def test_it_tells_nothing_private_after_the_session(
+    stream: Stream, host: Host, alice: Member, ending: str
+) -> None:
+    cookie = cookie_of(alice)
+    with stream.watch(PATH, Cookie=cookie, Origin=stream.origin) as websocket:
+        assert receive(websocket, "snapshot")["me"] is not None
+
+        match ending:
+            case "signed out":
+                Session.objects.all().delete()
+            case "closed":
+                members.close(member=alice, by="test", reason="test")
+            case _:
+                alice.set_password("another one, just as long")
+                alice.save()
+
+        assert receive(websocket, "snapshot")["me"] is None
+        bus.announce("market", fake_news(prev=0, seq=1) | {"members": {alice.pk: []}})
+        bus.announce("market", fake_news(prev=1, seq=2))
+        assert [receive_any(websocket)["seq"] for _ in range(2)] == [1, 2]
 
 
 @pytest.mark.promise("S-58")
