@@ -32,6 +32,7 @@ from accounts.models.members import Member
 from accounts.models.tokens import ApiToken, UsedTonce
 from exchange.lib import audit
 from exchange.lib.errors import BrokenPromise, Invalid, NotAllowed, NotSignedIn
+from exchange.lib.prepared import Statement
 from exchange.lib.transactions import transaction
 
 WINDOW_SECONDS = 30  # the ancestor's
@@ -44,6 +45,7 @@ _LETTERS = string.ascii_letters + string.digits
 _ACCESS_KEY_LENGTH = 40
 _SECRET_KEY_LENGTH = 43  # 62^43 > 2^256
 _NONCE_BYTES = 12
+_WINDOW_MS = WINDOW_SECONDS * 1000
 _TONCE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
@@ -191,16 +193,15 @@ def verify_request(
     Raises UnknownKey, KeyDisabled, KeyExpired, ScopeMissing, BadSignature,
     AddressNotTrusted, TonceUsed or TonceOutsideWindow.
     """
-    token = _token(credentials.access_key)
-    _demand_live(token, now)
-    _demand_scope(token, scopes)
-    expected = sign(payload, secret_key=_decrypt(token))
-    given = credentials.signature.encode()
-    if not hmac.compare_digest(expected.encode(), given):
-        raise BadSignature(f"Signature {credentials.signature} is incorrect.")
-    _demand_address(token, address)
-    _use_up(token, credentials.tonce, now)
-    return token
+    request = _Signed(credentials, payload, scopes, address, now)
+    remembered = _remembered.get(credentials.access_key)
+    if remembered is not None and _is_believed(remembered, request):
+        return remembered.token
+    known = _read(credentials.access_key)
+    _demand_believable(known, request)
+    _use_up(known.token, credentials.tonce, now)
+    _remember(known)
+    return known.token
 
 
 def verify_answer(
@@ -218,10 +219,10 @@ def verify_answer(
     The answer is the signature of the access key with the challenge behind it. Raises
     what verify_request raises, tonces apart.
     """
-    token = _token(access_key)
+    token, secret_key, _ = _read(access_key)
     _demand_live(token, now)
     _demand_scope(token, scopes)
-    expected = sign(access_key + challenge, secret_key=_decrypt(token))
+    expected = sign(access_key + challenge, secret_key=secret_key)
     if not hmac.compare_digest(expected.encode(), answer.encode()):
         raise BadSignature("The answer is incorrect.")
     _demand_address(token, address)
@@ -269,30 +270,95 @@ def forget_old_tonces(*, now: datetime) -> int:
     return count
 
 
-def _token(access_key: str) -> ApiToken:
+# Note [A key is remembered, and never believed unseen]: reading token and member and
+# opening the secret was a third of a small request. So they are kept, with the versions
+# of both rows; and the statement that records the tonce, which has to be sent anyway,
+# records it only while both rows are of these versions. Whatever is not as remembered
+# is read anew, and judged by what is true now.
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A signed request, as it is to be judged."""
+
+    credentials: Credentials
+    payload: str
+    scopes: Collection[str]
+    address: str
+    now: datetime
+
+
+class _Known(NamedTuple):
+    """A token with its member, its secret, and the versions of the two rows."""
+
+    token: ApiToken
+    secret_key: str
+    versions: tuple[str, str]
+
+
+_remembered: dict[str, _Known] = {}
+_REMEMBERED_MAX = 10_000
+
+
+def _remember(known: _Known) -> None:
+    if len(_remembered) >= _REMEMBERED_MAX:
+        _remembered.clear()
+    _remembered[known.token.access_key] = known
+
+
+def _is_believed(known: _Known, request: _Signed) -> bool:
+    """Judge a request by what is remembered; False says only that one has to look."""
+    tonce = _milliseconds_in(request.credentials.tonce)
+    if tonce is None or not _is_in_time(tonce, request.now):
+        return False
+    try:
+        _demand_believable(known, request)
+    except (NotSignedIn, NotAllowed):
+        return False
+    return _record(known.token, tonce, known.versions)
+
+
+def _demand_believable(known: _Known, request: _Signed) -> None:
+    token, credentials = known.token, request.credentials
+    _demand_live(token, request.now)
+    _demand_scope(token, request.scopes)
+    expected = sign(request.payload, secret_key=known.secret_key)
+    given = credentials.signature.encode()
+    if not hmac.compare_digest(expected.encode(), given):
+        raise BadSignature(f"Signature {credentials.signature} is incorrect.")
+    _demand_address(token, request.address)
+
+
+def _read(access_key: str) -> _Known:
     """Read token and member in one statement; the ORM would cost ten times as much."""
     with connection.cursor() as cursor:
-        cursor.execute(_TOKEN_WITH_MEMBER, [access_key])
+        _TOKEN_WITH_MEMBER.run(cursor, {"access_key": access_key})
         row = cursor.fetchone()
     if row is None:
         raise UnknownKey(f"The access key {access_key} does not exist.")
+    *fields, token_version, member_version = row
     width = len(_TOKEN_FIELDS)
-    token: ApiToken = ApiToken.from_db("default", _TOKEN_FIELDS, row[:width])
+    token: ApiToken = ApiToken.from_db("default", _TOKEN_FIELDS, fields[:width])
     token.trusted_ips = json.loads(token.trusted_ips)  # as JSONField would read it
-    token.member = Member.from_db("default", _MEMBER_FIELDS, row[width:])
-    return token
+    token.member = Member.from_db("default", _MEMBER_FIELDS, fields[width:])
+    return _Known(token, _decrypt(token), (token_version, member_version))
 
 
 _TOKEN_FIELDS = [field.attname for field in ApiToken._meta.concrete_fields]
 _MEMBER_FIELDS = [field.attname for field in Member._meta.concrete_fields]
 # The names are our models' own.
-_TOKEN_WITH_MEMBER = f"""
+_TOKEN_WITH_MEMBER = Statement(
+    "token_with_member",
+    f"""
 SELECT {", ".join(f"token.{name}" for name in _TOKEN_FIELDS)},
-    {", ".join(f"member.{name}" for name in _MEMBER_FIELDS)}
+    {", ".join(f"member.{name}" for name in _MEMBER_FIELDS)},
+    token.xmin::text, member.xmin::text
 FROM accounts_apitoken AS token JOIN accounts_member AS member
     ON member.id = token.member_id
-WHERE token.access_key = %s AND token.revoked_at IS NULL
-"""
+WHERE token.access_key = %(access_key)s AND token.revoked_at IS NULL
+""",
+    {"access_key": "text"},
+)
 
 
 def _demand_live(token: ApiToken, now: datetime) -> None:
@@ -321,26 +387,39 @@ def _demand_address(token: ApiToken, address: str) -> None:
 
 def _use_up(token: ApiToken, text: str, now: datetime) -> None:
     """Record the tonce, then look whether it was in time: 2006 before 2007."""
-    now_ms = _milliseconds(now.replace(microsecond=0))
-    tonce = int(text) if _TONCE.fullmatch(text) else None
-    window_ms = WINDOW_SECONDS * 1000
+    tonce, now_ms = _milliseconds_in(text), _window_middle(now)
     ahead_ms = int(_KEPT_AHEAD.total_seconds() * 1000)
-    if tonce is not None and now_ms - 2 * window_ms <= tonce <= now_ms + ahead_ms:
+    if tonce is not None and now_ms - 2 * _WINDOW_MS <= tonce <= now_ms + ahead_ms:
         if not _record(token, tonce):
             raise TonceUsed(
                 f"The tonce {tonce} has already been used"
                 f" by access key {token.access_key}."
             )
-        if abs(tonce - now_ms) <= window_ms:
+        if _is_in_time(tonce, now):
             return
     raise TonceOutsideWindow(
         f"The tonce {text} is invalid, current timestamp is {now_ms}."
     )
 
 
-def _record(token: ApiToken, tonce: int) -> bool:
+def _milliseconds_in(text: str) -> int | None:
+    return int(text) if _TONCE.fullmatch(text) else None
+
+
+def _is_in_time(tonce: int, now: datetime) -> bool:
+    return abs(tonce - _window_middle(now)) <= _WINDOW_MS
+
+
+def _window_middle(now: datetime) -> int:
+    return _milliseconds(now.replace(microsecond=0))
+
+
+def _record(
+    token: ApiToken, tonce: int, versions: tuple[str, str] | None = None
+) -> bool:
     """
-    Write the tonce down and commit; say whether it was new.
+    Write the tonce down and commit; say whether it was new, and, where versions are
+    given, whether token and member still are of these.
 
     One message to the server is one transaction of its own. It need not wait for the
     disk: the commit of whatever the request then does flushes it, too.
@@ -348,14 +427,42 @@ def _record(token: ApiToken, tonce: int) -> bool:
     if connection.in_atomic_block:
         raise BrokenPromise("A tonce is committed before the work, not with it.")
     with connection.cursor() as cursor:
-        cursor.execute(_RECORD, [token.pk, tonce])
+        if versions is None:
+            _RECORD.run(cursor, {"token": token.pk, "tonce": tonce})
+        else:
+            values = (token.pk, tonce, *versions)
+            names = ("token", "tonce", "token_version", "member_version")
+            _RECORD_UNCHANGED.run(cursor, dict(zip(names, values, strict=True)))
         return bool(cursor.rowcount == 1)
 
 
-_RECORD = """
-SET LOCAL synchronous_commit TO off;
-INSERT INTO accounts_usedtonce (token_id, tonce) VALUES (%s, %s) ON CONFLICT DO NOTHING
-"""
+_NO_WAIT = "SET LOCAL synchronous_commit TO off"
+_RECORD = Statement(
+    "record_tonce",
+    "INSERT INTO accounts_usedtonce (token_id, tonce) VALUES (%(token)s, %(tonce)s)"
+    " ON CONFLICT DO NOTHING",
+    {"token": "bigint", "tonce": "bigint"},
+    before=_NO_WAIT,
+)
+_RECORD_UNCHANGED = Statement(
+    "record_tonce_unchanged",
+    """
+INSERT INTO accounts_usedtonce (token_id, tonce)
+SELECT token.id, %(tonce)s
+FROM accounts_apitoken AS token JOIN accounts_member AS member
+    ON member.id = token.member_id
+WHERE token.id = %(token)s AND token.xmin = %(token_version)s
+    AND member.xmin = %(member_version)s
+ON CONFLICT DO NOTHING
+""",
+    {
+        "token": "bigint",
+        "tonce": "bigint",
+        "token_version": "xid",
+        "member_version": "xid",
+    },
+    before=_NO_WAIT,
+)
 
 
 def _milliseconds(now: datetime) -> int:

@@ -72,6 +72,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "exchange.api_door.ApiDoor",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -157,7 +158,7 @@ DATABASE_ROLES = {"owner": "pixiu_owner", "app": "pixiu_app", "test": "pixiu_tes
 
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "exchange.lib.postgresql",
         **(
             postgres.embedded_dsn(DATA_DIR, DATABASE_ROLES["app"], "pixiu")
             if EMBEDDED_POSTGRES

@@ -42,6 +42,9 @@ class Market(models.Model):
         OPEN = "open"
         HALTED = "halted"  # cancels only; nothing new is taken, nothing matches
 
+    # Which version of its row this is, where queries.market_of read it.
+    version = ""
+
     id = models.CharField(
         max_length=20,
         primary_key=True,

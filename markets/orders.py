@@ -20,7 +20,7 @@ from decimal import Decimal, localcontext
 from functools import cache, partial
 from typing import Any, Literal
 
-from django.db import IntegrityError, connection
+from django.db import DataError, IntegrityError, connection
 
 from accounts.models.members import Member
 from exchange.lib import money
@@ -36,15 +36,16 @@ from exchange.lib.errors import (
 )
 from exchange.lib.money import EXACT, ZERO, plain
 from exchange.lib.prepared import Statement
-from exchange.lib.transactions import after_commit, transaction
+from exchange.lib.transactions import after_commit, statement, transaction
 from markets import feed
 from markets.models import Market, OpenOrders, Order, Side
-from markets.queries import market_of, order_of
+from markets.queries import market_of, order_of, remembered_market
 from markets.units import UNITS_MAX, AboveMaximum, Grid
 from wallets import ledger
 from wallets.ledger import InsufficientFunds, Reason
 from wallets.queries import balance
 
+_SIDES = frozenset(Side.values)
 CLIENT_ID = re.compile(r"[!-~]{1,64}", re.ASCII)  # printable, no blanks
 
 
@@ -174,18 +175,43 @@ def place_all(
         with _at(index, wishes):
             _demand_client_id(wish.client_id)
             _demand_form(wish.terms)
-    market = market_of(market_id)
+    market = remembered_market(market_id)
+    try:
+        return _place_in(market, member, wishes, source, now)
+    except ExchangeError:
+        fresh = market_of(market_id)
+        if fresh.version == market.version:
+            raise
+        return _place_in(fresh, member, wishes, source, now)
+
+
+def _place_in(
+    market: Market,
+    member: Member,
+    wishes: Sequence[Wish],
+    source: str,
+    now: datetime,
+) -> list[Order]:
+    """Place in a market of this version; nothing is taken where it has changed."""
     if known := _known(member, wishes):
         return _same(known, market, wishes)
     checked = _check_all(market, wishes)
+    currencies = {wanted.currency for wanted in checked}
     try:
-        with transaction():
-            orders = _take(member, market, checked, source, now)
-            after_commit(lambda: feed.placed(orders))
+        if len(currencies) == 1:
+            with statement():
+                orders = _take(member, market, checked, source, now)
+        else:
+            with transaction():
+                ledger.lock(member_id=member.pk, currencies=currencies)
+                orders = _take(member, market, checked, source, now)
     except IntegrityError:
         if known := _known(member, wishes):
             return _same(known, market, wishes)
         raise
+    except _NothingTaken:
+        raise _refusal(member, market, checked) from None
+    feed.placed(orders)
     return orders
 
 
@@ -319,7 +345,7 @@ def _check(market: Market, wish: Wish, collar: Callable[[str], Decimal]) -> _Che
 
 
 def _demand_form(terms: Terms) -> None:
-    if terms.side not in Side.values:
+    if terms.side not in _SIDES:
         raise BadTerms("The side is buy or sell.")
     sizes = [size for size in (terms.amount, terms.funds) if size is not None]
     if terms.kind == Order.Kind.LIMIT:
@@ -388,12 +414,13 @@ def _best_opposite(market: Market, side: str) -> Decimal | None:
     return book.order_by(order).values_list("price", flat=True).first()
 
 
-# Note [One statement takes orders]: `wanted` is empty when the market is halted or the
-# member frozen, and lacks the orders whose currency the member never had; `held` lacks
-# a balance where the funds are short; `counted` is empty when any of these is so, or
-# when the cap would be passed, and without it nothing is taken. Whoever gets no row
-# back rolls back. Each part selects from the one before, which also fixes the order of
-# the locks: balances first, counter after.
+# Note [One statement takes orders]: `wanted` is empty when the market is halted, or not
+# of the version that the orders were checked against, or the member frozen; it lacks
+# the orders whose currency the member never had. `held` lacks a balance where the funds
+# are short. `counted` is empty when any of these is so, or when the cap would be
+# passed, and without it nothing is taken; the division at the end then makes it an
+# error, so that nothing stays locked. Each part selects from the one before, which also
+# fixes the order of the locks: balances first, counter after.
 _TAKE = Statement(
     "take_orders",
     f"""
@@ -408,6 +435,7 @@ WITH asked AS MATERIALIZED (
         'order:' || asked.id AS reference, %(now)s AS at
     FROM asked
     JOIN markets_market AS market ON market.id = %(market)s AND market.state = 'open'
+        AND market.xmin = %(version)s
     JOIN accounts_member AS member ON member.id = %(member)s
         AND member.state = 'active'
     JOIN wallets_account AS account ON account.member_id = member.id
@@ -432,10 +460,11 @@ WITH asked AS MATERIALIZED (
     FROM asked, counted
     RETURNING id
 )
-SELECT id FROM taken ORDER BY id
+SELECT array_agg(id ORDER BY id), 1 / count(*) FROM taken
 """,
     {
         "market": "text",
+        "version": "xid",
         "member": "bigint",
         "count": "integer",
         "cap": "integer",
@@ -454,6 +483,13 @@ SELECT id FROM taken ORDER BY id
 )
 
 
+_DIVISION_BY_ZERO = "22012"
+
+
+class _NothingTaken(Exception):
+    """The statement found something that forbids the orders, and changed nothing."""
+
+
 def _take(
     member: Member,
     market: Market,
@@ -462,14 +498,12 @@ def _take(
     now: datetime,
 ) -> list[Order]:
     orders = [_new(member, market, wanted, source, now) for wanted in checked]
-    currencies = {wanted.currency for wanted in checked}
-    if len(currencies) > 1:
-        ledger.lock(member_id=member.pk, currencies=currencies)
     values: dict[str, object] = {
         name: column(getattr(order, name) for order in orders) for name in _OF_AN_ORDER
     }
     values |= {
         "market": market.pk,
+        "version": market.version,
         "member": member.pk,
         "count": len(orders),
         "cap": market.open_orders_max,
@@ -479,10 +513,13 @@ def _take(
         "locks": column(wanted.locks for wanted in checked),
     }
     with connection.cursor() as cursor:
-        _TAKE.run(cursor, values)
-        ids = [row[0] for row in cursor.fetchall()]
-    if not ids:
-        raise _refusal(member, market, checked)
+        try:
+            _TAKE.run(cursor, values)
+        except DataError as error:
+            if getattr(error.__cause__, "pgcode", None) == _DIVISION_BY_ZERO:
+                raise _NothingTaken from error
+            raise
+        ids = cursor.fetchone()[0]
     # The sequence numbered them in the order asked for.
     for order, id in zip(orders, ids, strict=True):
         order.pk = id
@@ -531,7 +568,6 @@ def _refusal(
             f" {market.open_orders_max}. Cancel some first.",
             maximum=market.open_orders_max,
         )
-    # After the cap: where the cap refused, this transaction has the funds locked.
     for currency in dict.fromkeys(wanted.currency for wanted in checked):
         held = balance(member.pk, currency)
         mine_of_it = [wanted.locks for wanted in checked if wanted.currency == currency]

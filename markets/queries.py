@@ -15,6 +15,7 @@ from accounts.models.members import Member
 from exchange.lib import money
 from exchange.lib.errors import NotFound
 from exchange.lib.money import ZERO, plain
+from exchange.lib.prepared import Statement
 from markets.models import Market, Order, Trade
 from wallets.models.currencies import Currency
 
@@ -42,11 +43,62 @@ def market_of(market_id: str) -> Market:
     if not market_id.isalnum():  # a NUL byte, say, which PostgreSQL takes in no text
         raise UnknownMarket
     with connection.cursor() as cursor:
-        cursor.execute(_MARKET_OF, [market_id])
+        _MARKET_OF.run(cursor, {"market": market_id})
         row = cursor.fetchone()
     if row is None:
         raise UnknownMarket
-    return _market(row)
+    market = _market(row)
+    _remembered[market_id] = market
+    return market
+
+
+def remembered_market(market_id: str) -> Market:
+    """
+    Return a market as it was when somebody last looked, or look. Only for who then
+    holds its `version` against the row.
+    """
+    found = _remembered.get(market_id)
+    return market_of(market_id) if found is None else found
+
+
+_remembered: dict[str, Market] = {}
+
+
+def book_version(market_id: str) -> str:
+    """
+    Return a text that changes whenever a visible market's book, trades or candles do;
+    raises UnknownMarket. All of these change with the floor's row.
+    """
+    with connection.cursor() as cursor:
+        _BOOK_VERSION.run(cursor, {"market": market_id.replace("\0", "")})
+        row = cursor.fetchone()
+    if row is None:
+        raise UnknownMarket
+    return str(row[0])
+
+
+def versions() -> str:
+    """Return a text that changes whenever any visible market does."""
+    with connection.cursor() as cursor:
+        _VERSIONS.run(cursor, {})
+        return str(cursor.fetchone()[0])
+
+
+# The transaction that wrote a row names the row's version.
+_BOOK_VERSION = Statement(
+    "book_version",
+    "SELECT floor.xmin::text FROM markets_floor AS floor"
+    " JOIN markets_market AS m ON m.id = floor.market_id"
+    " WHERE m.id = %(market)s AND m.is_visible",
+    {"market": "text"},
+)
+_VERSIONS = Statement(
+    "versions",
+    "SELECT string_agg(concat_ws(' ', m.id, m.xmin, floor.xmin), ',' ORDER BY m.id)"
+    " FROM markets_market AS m JOIN markets_floor AS floor ON floor.market_id = m.id"
+    " WHERE m.is_visible",
+    {},
+)
 
 
 def _columns(model: type[Model]) -> list[str]:
@@ -56,21 +108,27 @@ def _columns(model: type[Model]) -> list[str]:
 # Every order reads its market. Built once: composing this query anew took more time
 # than all the rest of taking an order.
 _MARKET, _CURRENCY = _columns(Market), _columns(Currency)
-_MARKET_OF = "SELECT {} FROM markets_market AS m {} {} {}".format(
-    ", ".join(
-        [f"m.{name}" for name in _MARKET]
-        + [f"{table}.{name}" for table in ("base", "quote") for name in _CURRENCY]
+_MARKET_OF = Statement(
+    "market_of",
+    "SELECT {} FROM markets_market AS m {} {} {}".format(
+        ", ".join(
+            [f"m.{name}" for name in _MARKET]
+            + [f"{table}.{name}" for table in ("base", "quote") for name in _CURRENCY]
+            + ["m.xmin::text"]
+        ),
+        "JOIN wallets_currency AS base ON base.code = m.base_id",
+        "JOIN wallets_currency AS quote ON quote.code = m.quote_id",
+        "WHERE m.id = %(market)s AND m.is_visible",
     ),
-    "JOIN wallets_currency AS base ON base.code = m.base_id",
-    "JOIN wallets_currency AS quote ON quote.code = m.quote_id",
-    "WHERE m.id = %s AND m.is_visible",
+    {"market": "text"},
 )
 
 
 def _market(row: tuple[Any, ...]) -> Market:
     market = Market.from_db(DEFAULT_DB_ALIAS, _MARKET, row[: len(_MARKET)])
     end = len(_MARKET) + len(_CURRENCY)
-    base, quote = row[len(_MARKET) : end], row[end:]
+    base, quote = row[len(_MARKET) : end], row[end:-1]
+    market.version = row[-1]
     market.base = Currency.from_db(DEFAULT_DB_ALIAS, _CURRENCY, base)
     market.quote = Currency.from_db(DEFAULT_DB_ALIAS, _CURRENCY, quote)
     return market

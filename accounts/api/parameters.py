@@ -42,6 +42,8 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 # Percent-encoded: an `&` or `=` in a name, or an `&` in a value with an `=` after it.
 _AMBIGUOUS = re.compile(r"(?:^|&)[^&=]*%(?:26|3D)[^&=]*=|%26[^&]*%3D")
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # stands for itself: nearly all of them
+
 NOT_VALID = "does not have a valid value"
 
 
@@ -396,4 +398,8 @@ def _pairs(name: str, value: Value) -> list[str]:
             )
         case list():
             return [pair for item in value for pair in _pairs(f"{name}[]", item)]
-    return [f"{quote_plus(name)}={quote_plus(value or '')}"]
+    return [f"{_quoted(name)}={_quoted(value or '')}"]
+
+
+def _quoted(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else quote_plus(text)

@@ -68,6 +68,7 @@ class ApiView(APIView):
 
     parameters: parameters.Parameters
     now: datetime
+    _address: str
     _member: Member | None = None
     _standing: throttling.Standing | None = None
 
@@ -80,22 +81,28 @@ class ApiView(APIView):
             )
         return self._member
 
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Nothing varies, and who asks for a wrong verb is told so."""
+        return {}
+
     def initial(self, request: Request, *args: Any, **path: Any) -> None:
         self.now = timezone.now()
-        address = throttling.client_address(request.META)
-        self._standing = throttling.count_address(
-            address, now=self.now, bucket=self.bucket
-        )
+        self._address = throttling.client_address(request.META)
         if request.method == "OPTIONS":
+            self._count_address()
             return
-        if path.pop("suffix", ".json") != ".json":
-            raise errors.Failure(406, errors.GENERIC, "This API speaks JSON only.")
-        self.parameters = parameters.collect(request._request, path)
-        verb = str(request.method)
-        wanted = self.scopes.get("GET" if verb == "HEAD" else verb)
-        if self.parameters.has(*CREDENTIALS):
-            self._verify(request._request, wanted or (), address)
-        elif wanted is not None:
+        try:
+            if path.pop("suffix", ".json") != ".json":
+                raise errors.Failure(406, errors.GENERIC, "This API speaks JSON only.")
+            self.parameters = parameters.collect(request._request, path)
+            if self.parameters.has(*CREDENTIALS):
+                self._verify(request._request)
+        finally:
+            # A bot that signs counts for its key alone: others share its address.
+            if self._member is None:
+                self._count_address()
+        if self._member is None and self._wanted_scopes(request) is not None:
             self.refuse_unsigned()
 
     def perform_content_negotiation(
@@ -129,9 +136,7 @@ class ApiView(APIView):
             response["RateLimit-Reset"] = str(standing.reset_seconds)
         return response
 
-    def _verify(
-        self, request: HttpRequest, scopes: Sequence[str], address: str
-    ) -> None:
+    def _verify(self, request: HttpRequest) -> None:
         read = self.parameters.required
         credentials = tokens.Credentials(*map(read, CREDENTIALS))
         self.parameters.demand_valid()
@@ -139,13 +144,23 @@ class ApiView(APIView):
         token = tokens.verify_request(
             credentials=credentials,
             payload=f"{request.method}|{request.path}|{query}",
-            scopes=scopes,
-            address=address,
+            scopes=self._wanted_scopes(request) or (),
+            address=self._address,
             now=self.now,
         )
         self._member = token.member
         self._standing = throttling.count_key(
             token.access_key, now=self.now, bucket=self.bucket
+        )
+
+    def _wanted_scopes(self, request: Request | HttpRequest) -> Sequence[str] | None:
+        """Return the scopes that open this verb; None where it is public."""
+        verb = "GET" if request.method == "HEAD" else str(request.method)
+        return self.scopes.get(verb)
+
+    def _count_address(self) -> None:
+        self._standing = throttling.count_address(
+            self._address, now=self.now, bucket=self.bucket
         )
 
 

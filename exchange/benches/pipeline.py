@@ -21,45 +21,34 @@ import subprocess
 import threading
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from io import StringIO
 from typing import Any
-from urllib.parse import quote
 
-import pika
 from django.conf import settings
-from django.contrib.auth.hashers import Argon2PasswordHasher
-from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection
 from django.utils import timezone
 
-from accounts import members
 from accounts.models.members import Member
 from exchange import invariants
-from exchange.lib import bus, databases, postgres
-from exchange.lib.bus_amqp import AmqpDriver, parameters
+from exchange.benches import world
+from exchange.benches.world import MARKET
+from exchange.lib import bus
 from exchange.supervisor import module
 from markets import feed, settlement
 from markets.feed import Message
 from markets.floor import MarketFloor
 from markets.floor_host import Host
-from markets.models import Floor, Market, Order, Side, Trade
+from markets.models import Floor, Order, Side, Trade
 from markets.orders import Terms, cancel, place
 from matching.engine import Engine
 from wallets import ledger
 
-BROKER = "amqp://guest:guest@127.0.0.1:5672/%2F"
-DATABASE = "pixiu_bench"
-MARKET = "btccny"
-MEMBERS = 50
 TARGET = 2000  # orders a second
 PUBLISHED_AT_ONCE = 100
-READY_SECONDS_MAX = 60
 DONE_SECONDS_MAX = 300
-POLL_SECONDS = 0.01
 
 _MID = Decimal(30_000)
 # Limits scatter around a price this much worse than the middle, and by as much again:
@@ -81,8 +70,8 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     count = int(options.get("orders") or 10_000)
     if options.get("quick"):
         count = max(count // 10, 200)
-    with _database(), _broker():
-        people = _people()
+    with world.database(), world.broker():
+        people = world.people()
         main = _through_the_broker(people, count, batch=settings.FEED_BATCH)
         single = _through_the_broker(people, max(count // 10, 100), batch=1)
         stages = _stages(people, max(count // 4, 100))
@@ -123,91 +112,6 @@ class Pass:
         return self.orders / self.seconds
 
 
-# --- The world of the bench ---------------------------------------------------------
-
-
-@contextmanager
-def _database() -> Iterator[None]:
-    """Have a fresh database, and everybody in this process connected to it."""
-    with ExitStack() as stack:
-        if settings.EMBEDDED_POSTGRES:
-            stack.enter_context(postgres.running(settings.DATA_DIR))
-        with databases.administrator() as admin:
-            if admin is None:
-                raise SystemExit("The bench makes its database: DATABASE_ADMIN_URL?")
-            with admin.cursor() as cursor:
-                cursor.execute(f'DROP DATABASE IF EXISTS "{DATABASE}" WITH (FORCE)')
-        call_command("prepare_database", database=DATABASE, stdout=StringIO())
-        before = settings.DATABASES["default"]["NAME"]
-        connections.close_all()
-        connection.settings_dict["NAME"] = DATABASE
-        try:
-            yield
-        finally:
-            connections.close_all()
-            connection.settings_dict["NAME"] = before
-
-
-@contextmanager
-def _broker() -> Iterator[None]:
-    """Use RabbitMQ under names of our own, and leave nothing behind there."""
-    before = settings.AMQP_URL, settings.BUS_NAMESPACE
-    settings.AMQP_URL = before[0] or BROKER
-    settings.BUS_NAMESPACE = f"pixiu_bench_{os.getpid()}"
-    bus.driver.cache_clear()
-    try:
-        yield
-    finally:
-        with _channel() as channel:
-            for market_id in Market.objects.values_list("pk", flat=True):
-                channel.queue_delete(bus.work_queue(market_id))
-            channel.exchange_delete(bus.news())
-        _driver().close()
-        settings.AMQP_URL, settings.BUS_NAMESPACE = before
-        bus.driver.cache_clear()
-
-
-def _driver() -> AmqpDriver:
-    driver = bus.driver()
-    if not isinstance(driver, AmqpDriver):
-        raise TypeError(f"The bench publishes through RabbitMQ, not {driver}.")
-    return driver
-
-
-@contextmanager
-def _channel() -> Iterator[Any]:
-    connected = pika.BlockingConnection(parameters(settings.AMQP_URL))
-    try:
-        yield connected.channel()
-    finally:
-        connected.close()
-
-
-def _people() -> list[Member]:
-    # Hashing is slow on purpose, and fifty times slower still buys nothing here.
-    Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost = 1, 64
-    now = timezone.now()
-    Market.objects.filter(pk=MARKET).update(open_orders_max=1_000_000)
-    people = [
-        members.create(
-            email=f"bench{number}@example.com",
-            password="a password nobody types",  # noqa: S106  opens nothing
-            now=now,
-        )
-        for number in range(MEMBERS)
-    ]
-    for member in people:
-        for currency in ("btc", "cny"):
-            ledger.grant(
-                member_id=member.pk,
-                currency=currency,
-                amount=Decimal(10**9),
-                reference=f"bench:{member.pk}",
-                now=now,
-            )
-    return people
-
-
 @contextmanager
 def _floor(batch: int) -> Iterator[None]:
     """Have a floor in a worker of its own, the way production runs it."""
@@ -219,7 +123,7 @@ def _floor(batch: int) -> Iterator[None]:
     environment = {
         "AMQP_URL": settings.AMQP_URL,
         "BUS_NAMESPACE": settings.BUS_NAMESPACE,
-        "DATABASE_URL": _database_url(),
+        "DATABASE_URL": world.database_url(),
         "FEED_BATCH": str(batch),
         "LOG_LEVEL": "WARNING",
     }
@@ -227,30 +131,23 @@ def _floor(batch: int) -> Iterator[None]:
         command, env=os.environ | environment, stdout=subprocess.DEVNULL
     )
     try:
-        _until(lambda: _is_consumed(process), READY_SECONDS_MAX)
+        world.until(lambda: _is_consumed(process), world.READY_SECONDS_MAX)
         yield
     finally:
         process.terminate()
-        process.wait(timeout=READY_SECONDS_MAX)
+        process.wait(timeout=world.READY_SECONDS_MAX)
 
 
 def _is_consumed(process: subprocess.Popen[bytes]) -> bool:
     if process.poll() is not None:
         raise SystemExit("The floor did not start.")
-    with _channel() as channel:
+    with world.channel() as channel:
         asked = channel.queue_declare(
             bus.work_queue(MARKET),
             durable=True,
             arguments={"x-queue-type": "quorum", "x-single-active-consumer": True},
         )
         return bool(asked.method.consumer_count)
-
-
-def _database_url() -> str:
-    given = connection.settings_dict
-    login = ":".join(quote(str(given[name]), safe="") for name in ("USER", "PASSWORD"))
-    place_ = f"host={quote(str(given['HOST']), safe='')}&port={given['PORT'] or 5432}"
-    return f"postgresql://{login}@/{given['NAME']}?{place_}"
 
 
 # --- Orders -------------------------------------------------------------------------
@@ -339,14 +236,6 @@ def _is_done() -> bool:
     return not (here.filter(state=Order.State.PENDING).exists() or asked.exists())
 
 
-def _until(condition: Callable[[], bool], seconds_max: float) -> None:
-    deadline = time.monotonic() + seconds_max
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit("The bench did not come to its end in time.")
-        time.sleep(POLL_SECONDS)
-
-
 # --- The passes ---------------------------------------------------------------------
 
 
@@ -354,14 +243,16 @@ def _through_the_broker(people: Sequence[Member], count: int, *, batch: int) -> 
     with _floor(batch):
         before = _accept(people, count // 3, resting=[])
         _publish(before.messages)
-        _until(_is_done, DONE_SECONDS_MAX)
+        world.until(_is_done, DONE_SECONDS_MAX)
         resting = _resting(before.orders)
         work = _accept(people, count, resting=resting)
         trades, all_placed = Trade.objects.count(), _settled_seq() + count
         started = time.perf_counter()
         _publish(work.messages)
         # Until every order has its number, one cheap look is enough.
-        _until(lambda: _settled_seq() >= all_placed and _is_done(), DONE_SECONDS_MAX)
+        world.until(
+            lambda: _settled_seq() >= all_placed and _is_done(), DONE_SECONDS_MAX
+        )
         seconds = time.perf_counter() - started
     return Pass(
         orders=len(work.orders),
@@ -468,16 +359,16 @@ def _latency(people: Sequence[Member], *, seconds: int) -> dict[str, float]:
     with _floor(settings.FEED_BATCH):
         thread.start()
         try:
-            is_listening.wait(timeout=READY_SECONDS_MAX)
+            is_listening.wait(timeout=world.READY_SECONDS_MAX)
             _one_order(people, chance)  # the floor takes the market over now
-            _until(_is_done, DONE_SECONDS_MAX)
+            world.until(_is_done, DONE_SECONDS_MAX)
             accepted = {}
             ends_at = time.perf_counter() + seconds
             while time.perf_counter() < ends_at:
                 id = _one_order(people, chance).pk
                 accepted[id] = time.perf_counter()
-                time.sleep(POLL_SECONDS)
-            _until(lambda: accepted.keys() <= durable.keys(), DONE_SECONDS_MAX)
+                time.sleep(world.POLL_SECONDS)
+            world.until(lambda: accepted.keys() <= durable.keys(), DONE_SECONDS_MAX)
         finally:
             listener.stop()
             thread.join()

@@ -29,6 +29,7 @@ from exchange.lib.bus import news
 log = logging.getLogger("exchange.bus")
 
 HEARTBEAT_SECONDS = 4
+GATHERING_SECONDS = 0.002
 RECONNECT_SECONDS = 0.5
 FIRST_TRY_SECONDS = 2  # what a fresh process waits for its connection, once
 WORK_QUEUE_ARGUMENTS = {
@@ -135,8 +136,12 @@ class _Publisher(threading.Thread):
         if self.is_out() or self._connection is None:
             return
         with self._outbox_lock:
+            is_first = not self._outbox
             self._outbox.extend(messages)
-        self._connection.ioloop.add_callback_threadsafe(self._flush)
+        if is_first:
+            # Under load a moment's messages go out together: waking this thread for
+            # each takes more time than all else about it.
+            self._connection.ioloop.add_callback_threadsafe(self._flush_soon)
 
     def stop(self) -> None:
         """End the connection and the thread; called from another one."""
@@ -186,6 +191,10 @@ class _Publisher(threading.Thread):
         self._first_try.set()
         log.info("broker connected")
         self._flush()  # what was handed over while the connection before was ending
+
+    def _flush_soon(self) -> None:
+        if self._connection is not None:
+            self._connection.ioloop.call_later(GATHERING_SECONDS, self._flush)
 
     def _flush(self) -> None:
         with self._outbox_lock:

@@ -18,16 +18,18 @@ class Statement:
     """
     An SQL text with parameters `%(name)s`, and the SQL type of each.
 
-    The name must be unique in the exchange.
+    The name must be unique in the exchange. What stands in `before` is sent along in
+    the same message, which is one transaction where none is open.
     """
 
-    def __init__(self, name: str, sql: str, types: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, sql: str, types: Mapping[str, str], *, before: str = ""
+    ) -> None:
         places = {name: f"${place}" for place, name in enumerate(types, start=1)}
-        self._prepare = (
-            f"PREPARE {name} ({', '.join(types.values())}) AS {sql % places}"
-        )
-        arguments = ", ".join(f"%({name})s" for name in types)
-        self._execute = f"EXECUTE {name} ({arguments})"
+        takes = f"({', '.join(types.values())})" if types else ""
+        gets = f"({', '.join(f'%({name})s' for name in types)})" if types else ""
+        self._prepare = f"PREPARE {name} {takes} AS {sql % places}"
+        self._execute = f"{before};" * bool(before) + f"EXECUTE {name} {gets}"
         self._known_to: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
     def run(self, cursor: Any, values: Mapping[str, object]) -> None:

@@ -38,9 +38,28 @@ def transaction() -> Iterator[None]:
     Raises Busy when a lock could not be had in time or two transactions collided:
     nothing has happened, and trying again is right.
     """
+    with _busy_where_it_passes(), django_transaction.atomic(durable=True):
+        yield
+
+
+@contextmanager
+def statement() -> Iterator[None]:
+    """
+    Run one statement that is a transaction of its own, committed when it returns.
+
+    As `transaction`, but for a single statement PostgreSQL needs no BEGIN and COMMIT,
+    and they cost as much as a small one itself.
+    """
+    if connection.in_atomic_block:
+        raise BrokenPromise("A statement of its own runs outside a transaction.")
+    with _busy_where_it_passes():
+        yield
+
+
+@contextmanager
+def _busy_where_it_passes() -> Iterator[None]:
     try:
-        with django_transaction.atomic(durable=True):
-            yield
+        yield
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) in _PASSING:
             raise Busy from error

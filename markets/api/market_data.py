@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+from msgspec.json import encode
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,6 +14,7 @@ from accounts.api.parameters import NOT_VALID, Parameters
 from accounts.api.views import ApiView, SignedParameters
 from markets import book_feed, candles, queries, tickers
 from markets.api import shapes
+from markets.api.remembered import Remembered
 from markets.candles import Bar
 from markets.models import Market, Side
 from markets.queries import Window
@@ -28,15 +31,18 @@ class Markets(ApiView):
 
 class Tickers(ApiView):
     def get(self, request: Request, **path: Any) -> Response:
-        found = tickers.tickers(self.now)
-        return Response({row.market_id: shapes.ticker(row) for row in found})
+        at = int(self.now.timestamp())
+        found = _tickers(self.now)
+        return Response({id: {"at": at, "ticker": body} for id, body in found.items()})
 
 
 class TickerOfMarket(ApiView):
     def get(self, request: Request, **path: Any) -> Response:
-        market = required_market(self.parameters)
-        self.parameters.demand_valid()
-        return Response(shapes.ticker(tickers.ticker(market.pk, self.now)))
+        name = self.parameters.required("market")
+        found = _tickers(self.now).get(name)
+        if found is None:
+            self.parameters.refuse("market")
+        return Response({"at": int(self.now.timestamp()), "ticker": found})
 
 
 class OrderBook(ApiView):
@@ -62,19 +68,24 @@ class OrderBook(ApiView):
 
 class Depth(ApiView):
     def get(self, request: Request, **path: Any) -> Response:
-        market = required_market(self.parameters)
+        name = self.parameters.required("market")
+        version = self._version(name)
         limit = self.parameters.integer_within("limit", 1, 1000, default=300)
         self.parameters.demand_valid()
-        book = book_feed.snapshot(market.pk, limit=limit)
-        return Response(
-            {
-                "timestamp": int(self.now.timestamp()),
-                # Both sides dearest first: so the asks end with the best one.
-                "asks": shapes.levels(book.asks[::-1]),
-                "bids": shapes.levels(book.bids),
-                "seq": book.seq,
-            }
+        asks, bids, seq = _depths.get(
+            (name, limit), version, lambda: _read_depth(name, limit)
         )
+        timestamp = int(self.now.timestamp())
+        return Response(
+            {"timestamp": timestamp, "asks": asks, "bids": bids, "seq": seq}
+        )
+
+    def _version(self, name: str) -> str:
+        try:
+            return queries.book_version(name)
+        except queries.UnknownMarket:
+            self.parameters.note("market", NOT_VALID)
+            return ""
 
 
 class Trades(ApiView):
@@ -130,6 +141,28 @@ class CandlesWithPendingTrades(ApiView):
 class Timestamp(ApiView):
     def get(self, request: Request, **path: Any) -> Response:
         return Response(int(self.now.timestamp()))
+
+
+_depths: Remembered[tuple[msgspec.Raw, msgspec.Raw, int]] = Remembered()
+_all_tickers: Remembered[dict[str, msgspec.Raw]] = Remembered()
+
+
+def _read_depth(market_id: str, limit: int) -> tuple[msgspec.Raw, msgspec.Raw, int]:
+    """Return both sides dearest first, so that the asks end with the best one."""
+    book = book_feed.snapshot(market_id, limit=limit)
+    asks, bids = shapes.levels(book.asks[::-1]), shapes.levels(book.bids)
+    return msgspec.Raw(encode(asks)), msgspec.Raw(encode(bids)), book.seq
+
+
+def _tickers(now: datetime) -> dict[str, msgspec.Raw]:
+    """Return all markets' tickers, written out. They change with trades and minutes."""
+    version = f"{now:%F %H:%M} {queries.versions()}"
+
+    def read() -> dict[str, msgspec.Raw]:
+        found = tickers.tickers(now)
+        return {row.market_id: msgspec.Raw(encode(shapes.ticker(row))) for row in found}
+
+    return _all_tickers.get("all", version, read)
 
 
 def required_market(parameters: Parameters) -> Market:

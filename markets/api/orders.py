@@ -32,6 +32,7 @@ from wallets.ledger import InsufficientFunds
 
 # What Ruby would have read a number from; anything else was zero to the ancestor.
 _BEGINS_LIKE_A_NUMBER = re.compile(r"\s*\+?[0-9.]*[1-9]", re.ASCII)
+_SIDES, _KINDS = tuple(Side.values), tuple(Order.Kind.values)
 _READ = ("history", "trade")
 _WRITE = ("trade",)
 _PAGE_MAX = 10**9
@@ -152,7 +153,7 @@ class ClearOrders(ApiView):
     bucket = "cancels"
 
     def post(self, request: Request, **path: Any) -> Response:
-        side = self.parameters.optional_choice("side", Side.values)
+        side = self.parameters.optional_choice("side", _SIDES)
         self.parameters.demand_valid()
         try:
             cleared = orders.cancel_all(member=self.member, side=side, now=self.now)
@@ -174,10 +175,10 @@ class _Wished:
 
 def _read_wish(parameters: Parameters) -> _Wished:
     return _Wished(
-        side=parameters.required_choice("side", Side.values),
+        side=parameters.required_choice("side", _SIDES),
         volume=parameters.required("volume"),
         price=parameters.text("price") or None,
-        kind=parameters.choice("ord_type", Order.Kind.values, Order.Kind.LIMIT),
+        kind=parameters.choice("ord_type", _KINDS, Order.Kind.LIMIT),
         client_id=parameters.text("client_id") or None,
     )
 

@@ -37,15 +37,12 @@ def market(row: Market) -> dict[str, Any]:
 
 def ticker(row: Ticker) -> dict[str, Any]:
     return {
-        "at": int(row.at.timestamp()),
-        "ticker": {
-            "buy": _known(row.buy),
-            "sell": _known(row.sell),
-            "low": _known(row.low),
-            "high": _known(row.high),
-            "last": _known(row.last),
-            "vol": _known(row.volume),
-        },
+        "buy": _known(row.buy),
+        "sell": _known(row.sell),
+        "low": _known(row.low),
+        "high": _known(row.high),
+        "last": _known(row.last),
+        "vol": _known(row.volume),
     }
 
 

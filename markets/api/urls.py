@@ -24,6 +24,8 @@ def nothing_here(_request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [
+    # First what is asked for most: they are tried in turn.
+    _route("orders", orders.Orders),
     _route("markets", market_data.Markets),
     _route("tickers", market_data.Tickers),
     _route(r"tickers/(?P<market>[^/.]+)", market_data.TickerOfMarket),
@@ -38,7 +40,6 @@ urlpatterns = [
     _route("deposits", deposits.Deposits),
     _route("deposit", deposits.OneDeposit),
     _route("deposit_address", deposits.DepositAddress),
-    _route("orders", orders.Orders),
     _route("orders/multi", orders.ManyOrders),
     _route("order", orders.OneOrder),
     _route("order/delete", orders.DeleteOrder),

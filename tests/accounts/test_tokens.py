@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -301,12 +302,41 @@ def test_it_trusts_the_listed_networks(alice: Member) -> None:
     assert verify(issued, address="2001:db8::1", tonce=later).member == alice
 
 
-def test_it_needs_two_statements_to_believe(
+def test_it_needs_one_statement_for_a_key_it_knows(
     alice: Member, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    issued = make_token(alice)
+    issued, other = make_token(alice), make_token(alice)
+    for tonce in (1, 2):  # prepares the statements
+        verify(issued, tonce=str(NOW_MS - tonce))
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         token = verify(issued)
         assert token.member.may_trade
         assert token.trusted_ips == []
+    with django_assert_num_queries(2):
+        verify(other)
+
+
+def test_it_believes_nothing_it_remembers_unseen(alice: Member) -> None:
+    """Whatever changes on key or member counts from the next request on."""
+    issued = make_token(alice)
+    changes: list[tuple[Callable[[], object], type[Exception]]] = [
+        (lambda: change(issued, scopes="profile"), tokens.ScopeMissing),
+        (lambda: change(issued, trusted_ips=["10.0.0.0/8"]), tokens.AddressNotTrusted),
+        (lambda: change(issued, expires_at=NOW), tokens.KeyExpired),
+        (lambda: change(issued, revoked_at=NOW), tokens.UnknownKey),
+    ]
+    for number, (alter, error) in enumerate(changes):
+        verify(issued, scopes=["trade"], tonce=str(NOW_MS + 10 * number))
+        alter()
+        with pytest.raises(error):
+            verify(issued, scopes=["trade"], tonce=str(NOW_MS + 10 * number + 1))
+        change(issued, scopes="all", trusted_ips=[], expires_at=None, revoked_at=None)
+    verify(issued, scopes=["trade"], tonce=str(NOW_MS + 100))
+    Member.objects.filter(pk=alice.pk).update(api_disabled=True)
+    with pytest.raises(tokens.KeyDisabled):
+        verify(issued, scopes=["trade"], tonce=str(NOW_MS + 101))
+
+
+def change(issued: tokens.Issued, **fields: object) -> None:
+    ApiToken.objects.filter(pk=issued.token.pk).update(**fields)

@@ -395,3 +395,19 @@ def test_it_holds_the_window_of_half_a_minute(alices_bot: ApiClient) -> None:
     for skewed in (now - 35_000, now + 35_000, 1, "x", "-1", "1e12", "٣" * 13):
         assert code(ask(skewed)) == (401, 2007), skewed
     assert code(ask("")) == (401, 2007)
+
+
+@pytest.mark.promise("S-51")
+def test_it_counts_a_signed_request_for_its_key_alone(
+    alice: Member, settings: Settings
+) -> None:
+    """Several bots behind one address do not use up each other's requests."""
+    settings.RATE_LIMIT_PER_ADDRESS, settings.RATE_LIMIT_PER_KEY = 2, 3
+    bots = [ApiClient(make_token(alice)) for _ in range(2)]
+
+    answers = [bot.get("members/me").status_code for bot in bots for _ in range(3)]
+    wrong = [bots[0].get("members/me", signature="x").status_code for _ in range(3)]
+
+    assert answers == [200] * 6
+    assert bots[0].get("members/me").status_code == 429
+    assert wrong == [401, 401, 429]

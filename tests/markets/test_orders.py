@@ -403,3 +403,25 @@ def test_it_takes_what_the_engine_can_just_count(desk: Desk, bob: Member) -> Non
     desk.run()
 
     assert fresh(taken).state == "open"
+
+
+def test_it_holds_orders_against_the_market_as_it_is_now(bob: Member) -> None:
+    """The market is remembered from order to order, and never believed unseen."""
+    desk = Desk()
+    fund(bob, "1000 cny")
+    desk.buy(bob, "0.1", at="100")
+
+    desk.market(amount_min="0.5")
+    with pytest.raises(BelowMinimum):
+        desk.buy(bob, "0.1", at="100")
+    desk.market(amount_min="0.0001", open_orders_max=1)
+    with pytest.raises(TooManyOrders):
+        desk.buy(bob, "0.1", at="100")
+    desk.market(open_orders_max=2)
+    desk.buy(bob, "0.1", at="100")
+    desk.market(is_visible=False)
+    with pytest.raises(UnknownMarket):
+        desk.buy(bob, "0.1", at="100")
+
+    assert Order.objects.count() == 2
+    assert purse(bob, "cny") == (980, 20)

@@ -73,7 +73,7 @@ def _run(supervisor: Supervisor) -> None:
 def services() -> list[Program]:
     """Return the programs every exchange consists of."""
     return [
-        Program("web", _web(), _SERVICES, is_ready=_web_answers),
+        Program("web", web(settings.PORT), _SERVICES, is_ready=_web_answers),
         Program(
             "stream",
             _stream(),
@@ -122,9 +122,10 @@ def _database() -> Program:
     )
 
 
-def _web() -> list[str]:
-    target, threads = "exchange.wsgi:application", f"--blocking-threads={_WEB_THREADS}"
-    return _granian("wsgi", settings.PORT, target, threads)
+def web(port: int, workers: int = 1) -> list[str]:
+    """Return the command that serves pages and REST; the benches run it, too."""
+    threads, many = f"--blocking-threads={_WEB_THREADS}", f"--workers={workers}"
+    return _granian("wsgi", port, "exchange.wsgi:application", threads, many)
 
 
 def _stream() -> list[str]:
@@ -137,7 +138,6 @@ def _granian(interface: str, port: int, target: str, *options: str) -> list[str]
         f"--interface={interface}",
         f"--host={settings.HOST}",
         f"--port={port}",
-        "--workers=1",
         "--respawn-failed-workers",
         "--workers-kill-timeout=5",
         "--log-level=error",
