@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "rest_framework",
+    "drf_spectacular",
     "exchange.lib",
     "exchange",
     "accounts",
@@ -274,6 +275,13 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Pixiu Exchange, REST v2",
+    "DESCRIPTION": "The API of Peatio, kept to the letter where its bots could notice.",
+    "VERSION": "2",
+    "OAS_VERSION": "3.1.0",
 }
 
 # --- Logs -------------------------------------------------------------------------

@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.urls import path
 
 from markets import views
+from markets.api import page
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("api/v2/docs", page.page, name="api_docs"),
     path("markets/<str:market_id>", views.market, name="market"),
     path("markets/<str:market_id>/snapshot", views.snapshot, name="snapshot"),
     path("markets/<str:market_id>/candles", views.candle_rows, name="candles"),

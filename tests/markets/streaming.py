@@ -76,11 +76,12 @@ def stream_server(
         *("--workers=1", "--log-level=warning", f"exchange.asgi:{application}"),
     )
     with running(command, log, **environment) as process:
-        until(lambda: _answers(port), why=process.words)
+        until(lambda: is_listening(port), why=process.words)
         yield Stream(port, process)
 
 
-def _answers(port: int) -> bool:
+def is_listening(port: int) -> bool:
+    """Say whether somebody takes connections there."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
