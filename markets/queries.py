@@ -207,8 +207,8 @@ def trades_since(
     if not newest:
         return []
     found = newest[::-1]
-    before = earlier.filter(pk__lt=found[0].pk).order_by("-pk")
-    price = before.values_list("price", flat=True).first() or ZERO
+    before = earlier.filter(pk__lt=found[0].pk).values_list("price", flat=True)
+    price = before.order_by("-pk").first() or ZERO
     ups = []
     for trade in found:
         ups.append(trade.price >= price)

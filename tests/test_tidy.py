@@ -73,10 +73,13 @@ def _outside(*homes: str) -> Callable[[str], bool]:
     return lambda path: _code(path) and not path.startswith(homes)
 
 
+# Who speaks by printing, besides commands; the examples are programs to copy.
+_SPEAKERS = ("exchange/benches/", "exchange/supervisor.py", "templates/api/examples/")
+
+
 def _quiet(path: str) -> bool:
     return _code(path) and not (
-        "/management/commands/" in path
-        or path.startswith(("exchange/benches/", "exchange/supervisor.py"))
+        "/management/commands/" in path or path.startswith(_SPEAKERS)
     )
 
 
