@@ -14,6 +14,7 @@ from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models.members import Member
 from exchange.lib import audit
@@ -35,7 +36,7 @@ class BadEmail(Invalid):
     """The text is no e-mail address."""
 
     code = "bad_email"
-    text = "This is not an e-mail address."
+    text = _("This is not an e-mail address.")
 
 
 class WeakPassword(Invalid):
@@ -48,14 +49,14 @@ class EmailTaken(Conflict):
     """Another member uses this address."""
 
     code = "email_taken"
-    text = "There is a member with this e-mail address already."
+    text = _("There is a member with this e-mail address already.")
 
 
 class UnknownMember(NotFound):
     """Nobody joined under this address."""
 
     code = "unknown_member"
-    text = "There is no member with this e-mail address."
+    text = _("There is no member with this e-mail address.")
 
 
 def create(
@@ -68,8 +69,8 @@ def create(
     by: str = "system",
 ) -> Member:
     """
-    Let somebody join. Operators may enter the admin, where they may do everything
-    that the admin offers.
+    Let somebody join whose address is known to be theirs. Operators may enter the
+    admin, where they may do everything that the admin offers.
 
     Raises BadEmail, WeakPassword or EmailTaken.
     """
@@ -80,6 +81,7 @@ def create(
         is_staff=is_operator,
         is_superuser=is_operator,
         created_at=now,
+        activated_at=now,
     )
     _demand_strength(password, member)
     # Hashing takes tens of milliseconds on purpose: not inside a transaction.

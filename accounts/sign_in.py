@@ -8,16 +8,18 @@ e-mail is known or not. Bots sign their requests instead: see tokens.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.hashers import make_password
-from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
 
-from accounts import members, throttling
+from accounts import members, sessions, throttling
 from accounts.models.members import Member
+from accounts.session_store import SessionStore, digest_of
 from exchange.lib.errors import NotSignedIn
 
 
@@ -25,7 +27,7 @@ class WrongCredentials(NotSignedIn):
     """No member has this e-mail and this password."""
 
     code = "wrong_credentials"
-    text = "The e-mail address or the password is wrong."
+    text = _("The e-mail address or the password is wrong.")
 
 
 def sign_in(
@@ -45,8 +47,18 @@ def sign_in(
     throttling.count_sign_in(email=email, address=address, now=now)
     member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])
     throttling.forget_sign_ins(email=email, address=address, now=now)
-    auth.login(request, member)
+    admit(request, member, now=now)
     return member
+
+
+def admit(request: HttpRequest, member: Member, *, now: datetime) -> None:
+    """
+    Give the session to a member who has shown all that is asked for, under a new
+    session id.
+    """
+    auth.login(request, member)
+    # However busy it is: a session does not outlive this.
+    request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
 
 
 def sign_out(request: HttpRequest) -> None:
@@ -59,8 +71,12 @@ def still_signed_in(session_keys: Collection[str], *, now: datetime) -> set[str]
     Return those of the sessions that would open a page now: neither ended nor expired,
     under the password of today, of a member who may sign in.
     """
-    live = Session.objects.filter(pk__in=session_keys, expire_date__gt=now)
-    contents = {session.pk: session.get_decoded() for session in live}
+    sessions.note_listening(session_keys, now=now)
+    keys = {digest_of(key): key for key in session_keys}
+    live = sessions.live(now).filter(pk__in=keys)
+    contents = {
+        keys[row.session_key]: SessionStore().decode(row.session_data) for row in live
+    }
     ids = [
         each[auth.SESSION_KEY] for each in contents.values() if auth.SESSION_KEY in each
     ]

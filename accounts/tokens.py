@@ -17,15 +17,9 @@ import string
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.db import connection
 
 from accounts.models.members import Member
@@ -33,6 +27,7 @@ from accounts.models.tokens import ApiToken, UsedTonce
 from exchange.lib import audit
 from exchange.lib.errors import BrokenPromise, Invalid, NotAllowed, NotSignedIn
 from exchange.lib.prepared import Statement
+from exchange.lib.sealed import seal, unseal
 from exchange.lib.transactions import transaction
 
 WINDOW_SECONDS = 30  # the ancestor's
@@ -44,7 +39,7 @@ _KEPT_AHEAD = timedelta(days=1)
 _LETTERS = string.ascii_letters + string.digits
 _ACCESS_KEY_LENGTH = 40
 _SECRET_KEY_LENGTH = 43  # 62^43 > 2^256
-_NONCE_BYTES = 12
+_SEALED_FOR = "api tokens"
 _WINDOW_MS = WINDOW_SECONDS * 1000
 _TONCE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
@@ -151,7 +146,10 @@ def issue(
             member=member,
             label=label,
             access_key=access_key,
-            secret_encrypted=_encrypt(secret_key, access_key),
+            # Bound to its access key: moved to another row it does not open.
+            secret_encrypted=seal(
+                secret_key.encode(), purpose=_SEALED_FOR, bound_to=access_key
+            ),
             scopes=" ".join(sorted(scopes)),
             trusted_ips=[str(ip_network(text)) for text in trusted_ips],
             created_at=now,
@@ -473,31 +471,6 @@ def _random_text(length: int) -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(length))
 
 
-def _encrypt(secret_key: str, access_key: str) -> bytes:
-    # The access key is authenticated along: a row's secret moved to another row does
-    # not open.
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    return nonce + _cipher().encrypt(nonce, secret_key.encode(), access_key.encode())
-
-
 def _decrypt(token: ApiToken) -> str:
-    box = bytes(token.secret_encrypted)
-    nonce, sealed = box[:_NONCE_BYTES], box[_NONCE_BYTES:]
-    try:
-        return _cipher().decrypt(nonce, sealed, token.access_key.encode()).decode()
-    except InvalidTag as error:
-        raise BrokenPromise(
-            f"The secret of token {token.pk} does not open: PIXIU_MASTER_KEY is not"
-            " the one it was issued under, or the row was tampered with."
-        ) from error
-
-
-def _cipher() -> AESGCM:
-    return _cipher_under(settings.PIXIU_MASTER_KEY)
-
-
-@lru_cache(maxsize=2)
-def _cipher_under(master_key: str) -> AESGCM:
-    # A key of its own for this one purpose, so that the master key may serve others.
-    kdf = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"api tokens")
-    return AESGCM(kdf.derive(master_key.encode()))
+    sealed = bytes(token.secret_encrypted)
+    return unseal(sealed, purpose=_SEALED_FOR, bound_to=token.access_key).decode()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts import views
+from accounts.views import overview, sign_in
 
 urlpatterns = [
-    path("signin", views.enter, name="sign_in"),
-    path("signout", views.leave, name="sign_out"),
+    path("signin", sign_in.enter, name="sign_in"),
+    path("signout", sign_in.leave, name="sign_out"),
+    path("account", overview.show, name="account"),
 ]

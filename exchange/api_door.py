@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import get_resolver
+from django.utils import translation
 
 PREFIX = "/api/v2"
 # The one page that lives among them: it is for people, who have sessions.
@@ -31,6 +33,8 @@ class ApiDoor:
         path = request.path_info
         if not path.startswith(f"{PREFIX}/") or path.startswith(DOCUMENTS):
             return self._pages(request)
+        # The last page on this thread may have been in another language.
+        translation.activate(settings.LANGUAGE_CODE)
         view, args, kwargs = get_resolver(_URLS).resolve(path.removeprefix(PREFIX))
         answer: HttpResponseBase = view(request, *args, **kwargs)
         render = getattr(answer, "render", None)

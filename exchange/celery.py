@@ -71,6 +71,7 @@ app.conf.update(
         # The row is the queue, Celery is the alarm clock.
         "sweep-pending": {"task": "markets.sweep", "schedule": 2.0},
         "forget-tonces": {"task": "accounts.forget_old_tonces", "schedule": 60.0},
+        "send-mails": {"task": "lib.send_mails", "schedule": 2.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
     },
 )

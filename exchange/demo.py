@@ -17,6 +17,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import connection
+from django.utils.translation import gettext_lazy as _
 
 from accounts import members
 from accounts.models.members import Member
@@ -80,7 +81,7 @@ class DemoInProduction(NotAllowed):
     """Play money has no place where real money is kept."""
 
     code = "demo_in_production"
-    text = "The demo is refused when PIXIU_ENV is production."
+    text = _("The demo is refused when PIXIU_ENV is production.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class _History:
             orders.cancel_all(member=self._maker, market_id=market.pk, now=at)
             self._run(market, at)
         self._quote(market, price, at, rungs=2)
-        for _ in range(self._random.choice((1, 1, 2))):
+        for _order in range(self._random.choice((1, 1, 2))):
             side = self._random.choice((Side.BUY, Side.SELL))
             sign = 1 if side == Side.BUY else -1
             limit = round_down(price * (1 + sign * 5 * RUNG), market.tick)

@@ -57,13 +57,13 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "csp",
     "rest_framework",
     "drf_spectacular",
+    "taggit",
     "exchange.lib",
     "exchange",
     "accounts",
@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.WatchSession",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -96,6 +97,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "accounts.context.account",
             ],
             "loaders": [
                 (
@@ -117,7 +119,8 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOCALE_PATHS = [BASE_DIR / "exchange" / "locale"]
 USE_I18N = True
 USE_TZ = True
@@ -194,7 +197,7 @@ CACHES = {
     )
 }
 
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "accounts.session_store"
 
 # --- Feed: how many commands one settlement takes, and when pending ones are re-fed --
 
@@ -209,7 +212,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 10},
+        "OPTIONS": {"min_length": 12},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {
@@ -221,8 +224,12 @@ AUTH_PASSWORD_VALIDATORS = [
 
 HTTPS = env.flag("HTTPS", default=PRODUCTION)
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
+# After so long a member signs in again, however busy; and earlier, when idle. A page
+# that listens to its stream is not idle.
 SESSION_COOKIE_AGE = 12 * 3600
+SESSION_IDLE_SECONDS = env.number("SESSION_IDLE_SECONDS", 1800, low=60)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+LANGUAGE_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # one year
@@ -266,6 +273,28 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 RATE_WINDOW_SECONDS = 300
 RATE_LIMIT_PER_KEY = env.number("RATE_LIMIT_PER_KEY", 6000, low=1)
 RATE_LIMIT_PER_ADDRESS = env.number("RATE_LIMIT_PER_ADDRESS", 6000, low=1)
+
+# --- Mail -------------------------------------------------------------------------
+
+# Where links in mails lead. Production must say it: a Host header is anybody's word.
+SITE_URL = env.text("SITE_URL", f"http://localhost:{PORT}").rstrip("/")
+SITE_HOST = urlsplit(SITE_URL).hostname or "localhost"
+# smtp://user:password@host:587?tls=1; unset means that mails are printed.
+MAIL_URL = env.text("MAIL_URL")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text(
+    "MAIL_FROM", f"Pixiu Exchange <no-reply@{SITE_HOST}>"
+)
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if MAIL_URL else 'console'}"
+EMAIL_BACKEND += ".EmailBackend"
+if MAIL_URL:
+    _mail = urlsplit(MAIL_URL)
+    EMAIL_HOST, EMAIL_PORT = _mail.hostname or "localhost", _mail.port or 25
+    EMAIL_HOST_USER = unquote(_mail.username or "")
+    EMAIL_HOST_PASSWORD = unquote(_mail.password or "")
+    EMAIL_USE_TLS = dict(parse_qsl(_mail.query)).get("tls") == "1"
+    EMAIL_TIMEOUT = 10
+# /dev/mail shows every mail, links and all: for who tries the exchange on a desk.
+MAILBOX_PAGE = not PRODUCTION and not MAIL_URL
 
 # --- Interfaces -------------------------------------------------------------------
 

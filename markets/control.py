@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.utils.translation import gettext_lazy as _
+
 from exchange.lib.errors import Invalid
 from exchange.lib.transactions import after_commit, transaction
 from markets import feed
@@ -18,7 +20,7 @@ class ReasonMissing(Invalid):
     """Halting and opening need a reason: people read it."""
 
     code = "reason_missing"
-    text = "Please give a reason."
+    text = _("Please give a reason.")
 
 
 def halt(*, market_id: str, by: str, reason: str, now: datetime) -> StateRequest:

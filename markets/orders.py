@@ -21,6 +21,7 @@ from functools import cache, partial
 from typing import Any, Literal
 
 from django.db import DataError, IntegrityError, connection
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models.members import Member
 from exchange.lib import money
@@ -65,14 +66,14 @@ class MarketHalted(Busy):
     """The market takes no orders at the moment; cancels still work."""
 
     code = "market_halted"
-    text = "This market is halted. You can cancel orders, but not place new ones."
+    text = _("This market is halted. You can cancel orders, but not place new ones.")
 
 
 class MemberMayNotTrade(NotAllowed):
     """The member is frozen."""
 
     code = "member_may_not_trade"
-    text = "Your account may not trade at the moment. Please write to support."
+    text = _("Your account may not trade at the moment. Please write to support.")
 
 
 class TooManyOrders(Refused):
@@ -85,21 +86,21 @@ class NotDeepEnough(Refused):
     """A market order found nobody on the other side."""
 
     code = "market_not_deep_enough"
-    text = "There is nobody on the other side at the moment."
+    text = _("There is nobody on the other side at the moment.")
 
 
 class ClientIdTaken(Conflict):
     """The client id was used before, for an order of other terms."""
 
     code = "client_id_taken"
-    text = "You used this client id for another order already."
+    text = _("You used this client id for another order already.")
 
 
 class UnknownOrder(NotFound):
     """There is no such order of this member."""
 
     code = "unknown_order"
-    text = "You have no such order."
+    text = _("You have no such order.")
 
 
 @dataclass(frozen=True, slots=True)

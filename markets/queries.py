@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models.members import Member
 from exchange.lib import money
@@ -24,7 +25,7 @@ class UnknownMarket(NotFound):
     """There is no such market."""
 
     code = "unknown_market"
-    text = "There is no such market."
+    text = _("There is no such market.")
 
 
 def visible_markets() -> list[Market]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
+from django.utils.translation import gettext_lazy as _
+
 from exchange.lib import money
 from exchange.lib.errors import Refused
 from exchange.lib.money import EXACT, plain
@@ -35,7 +37,7 @@ class AboveMaximum(Refused):
     """Price, amount or their product is beyond what the market can count."""
 
     code = "order_above_maximum"
-    text = "This order is too large for this market."
+    text = _("This order is too large for this market.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ from urllib.parse import urlencode
 from django.test import Client
 from django.utils import timezone
 
-from accounts import members, tokens
+from accounts import members, proofs, tokens
 from accounts.models.members import Member
+from accounts.models.proofs import Proof
 from exchange.lib.money import Money
+from exchange.lib.transactions import transaction
 from markets import feed
 from markets.floor import MarketFloor
 from wallets import ledger
@@ -52,6 +54,18 @@ def fund(member: Member, *amounts: str) -> None:
             currency=amount.currency,
             amount=amount.amount,
             reference=f"test:{next(_numbers)}",
+            now=timezone.now(),
+        )
+
+
+def prove(browser: Client, member: Member, factor: str = "totp") -> None:
+    """Let a browser that is signed in have freshly proven that it is the member."""
+    with transaction():
+        proofs.record(
+            member=member,
+            session_key=str(browser.session.session_key),
+            purpose=Proof.Purpose.SECURITY,
+            factor=Proof.Factor(factor),
             now=timezone.now(),
         )
 

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from exchange.lib import databases
 
 # What changes without anybody doing anything.
-_NOBODYS = {"django_session", "cache"}
+_NOBODYS = {"accounts_session", "cache"}
 
 
 def dump() -> dict[str, list[str]]:

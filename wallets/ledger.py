@@ -21,6 +21,7 @@ from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from django.db import connection
+from django.utils.translation import gettext_lazy as _
 
 from exchange.lib.columns import column
 from exchange.lib.errors import BrokenPromise, Refused
@@ -39,14 +40,14 @@ class InsufficientFunds(Refused):
     """The pocket holds less than asked for. Facts: currency, needed, available."""
 
     code = "insufficient_funds"
-    text = "You do not have that much available."
+    text = _("You do not have that much available.")
 
 
 class UnknownCurrency(Refused):
     """There is no such currency here."""
 
     code = "unknown_currency"
-    text = "This currency is not listed here."
+    text = _("This currency is not listed here.")
 
 
 class BadAmount(Refused):

@@ -100,7 +100,7 @@ def answer(error: Exception) -> HttpResponse:
             return _envelope(Failure(status, code, error.message))
         case OperationalError() | InterfaceError():
             log.warning("REST v2: the database is away: %s", error)
-            return _envelope(Failure(503, GENERIC, Busy.text))
+            return _envelope(Failure(503, GENERIC, str(Busy.text)))
     log.error("REST v2 failed", exc_info=error)
     return _envelope(Failure(500, GENERIC, "Something went wrong on our side."))
 

@@ -1,3 +1,4 @@
 """Registers the rows of accounts; import classes from their own modules."""
 
-from accounts.models import members, tokens  # noqa: F401  Django must see every model
+# Django must see every model.
+from accounts.models import members, proofs, sessions, tokens  # noqa: F401

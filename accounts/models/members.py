@@ -10,6 +10,7 @@ from django.contrib.auth.models import (
     BaseUserManager,
     PermissionsMixin,
 )
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -53,6 +54,21 @@ class Member(AbstractBaseUser, PermissionsMixin):
     display_name = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
     api_disabled = models.BooleanField(default=False)
+    # When the e-mail address was shown to be theirs.
+    activated_at = models.DateTimeField(null=True, blank=True)
+    # Of the identity check: 0 none, then as far as documents were verified.
+    identity_level = models.PositiveSmallIntegerField(default=0)
+    # When password, factors or address last changed: withdrawals rest after it.
+    security_changed_at = models.DateTimeField(null=True, blank=True)
+    language = models.CharField(max_length=10, blank=True)  # empty: the browser's
+    time_zone = models.CharField(max_length=64, default="UTC")
+    theme = models.CharField(max_length=5, blank=True)  # light, dark; empty: system's
+    # Stands in every mail of ours, so that forged ones can be told.
+    mail_phrase = models.CharField(max_length=64, blank=True)
+    # Optional notices this member does not want: see accounts.notices.
+    muted_notices = ArrayField(
+        models.CharField(max_length=32), default=list, blank=True
+    )
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -76,6 +92,10 @@ class Member(AbstractBaseUser, PermissionsMixin):
     @property
     def is_active(self) -> bool:  # type: ignore[override]  # Django's name for it
         return self.state != self.State.CLOSED
+
+    @property
+    def is_activated(self) -> bool:
+        return self.activated_at is not None
 
     @property
     def may_trade(self) -> bool:

@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from exchange.lib import audit
 from exchange.lib.errors import ExchangeError
-from exchange.lib.models import AuditRecord
+from exchange.lib.models import AuditRecord, Mail
 
 
 # The type argument exists for the checker only.
@@ -98,3 +98,14 @@ class AuditRecordAdmin(ReadOnly):
     list_filter = ("is_alarm", "action")
     search_fields = ("subject", "actor", "action")
     ordering = ("-pk",)
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnly):
+    """What left, and what did not. Not what it says: there are links in it."""
+
+    list_display = ("created_at", "to", "subject", "sent_at", "tries", "try_at")
+    list_filter = ("sent_at",)
+    search_fields = ("to",)
+    ordering = ("-pk",)
+    exclude = ("sealed",)

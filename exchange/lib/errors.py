@@ -10,17 +10,23 @@ wallet concerned and wakes a human.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 
 class ExchangeError(Exception):
     """An anticipated refusal: shown to whoever asked, logged as a fact."""
 
     code: ClassVar[str] = "error"
-    text: ClassVar[str] = "This did not work."
+    # What people read, in the language they read when it happens.
+    text: ClassVar[StrPromise | str] = _("This did not work.")
 
-    def __init__(self, message: str = "", **facts: object) -> None:
-        self.message = message or self.text
+    def __init__(self, message: StrPromise | str = "", **facts: object) -> None:
+        self.message = str(message or self.text)
         self.facts = facts
         super().__init__(self.message)
 
@@ -44,7 +50,7 @@ class NotSignedIn(ExchangeError):
     """We do not know who is asking, or cannot believe it."""
 
     code = "not_signed_in"
-    text = "Please sign in."
+    text = _("Please sign in.")
 
 
 class NotAllowed(ExchangeError):
@@ -69,14 +75,14 @@ class TooMany(ExchangeError):
     """A limit of rate or size is reached; `retry_after_seconds` says when to return."""
 
     code = "too_many_requests"
-    text = "Too many requests. Please wait a moment."
+    text = _("Too many requests. Please wait a moment.")
 
 
 class Busy(ExchangeError):
     """A passing state of ours; trying again later is right."""
 
     code = "busy"
-    text = "We are busy for a moment. Please try again."
+    text = _("We are busy for a moment. Please try again.")
 
 
 class UpstreamError(Exception):

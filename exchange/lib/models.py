@@ -1,4 +1,4 @@
-"""The rows of exchange.lib: the audit trail. They refer by text, never by key."""
+"""The rows of exchange.lib: the audit trail, and mail on its way out."""
 
 from __future__ import annotations
 
@@ -30,3 +30,29 @@ class AuditRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.subject} (#{self.pk})"
+
+
+class Mail(models.Model):
+    """A mail that is to be sent, or was. The row is the queue: see `mail`."""
+
+    to = models.EmailField()
+    subject = models.CharField(max_length=200)
+    # Text and HTML, encrypted: there are links in it that open things. Forgotten once
+    # it is sent, except where /dev/mail shows it.
+    sealed = models.BinaryField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    sent_at = models.DateTimeField(null=True, editable=False)
+    tries = models.PositiveSmallIntegerField(db_default=0)
+    try_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["try_at"],
+                condition=models.Q(sent_at=None),
+                name="mails_to_be_sent",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"mail {self.pk} to {self.to}"

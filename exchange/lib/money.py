@@ -21,6 +21,8 @@ from decimal import (
 )
 from typing import Self
 
+from django.utils.translation import gettext_lazy as _
+
 from exchange.lib.errors import Invalid
 
 # Plain notation only: no sign, exponent, blank, comma, or digits of other scripts.
@@ -38,7 +40,7 @@ class NotANumber(Invalid):
     """The text is not a plain, positive decimal number of sane length."""
 
     code = "not_a_number"
-    text = "This is not a plain decimal number."
+    text = _("This is not a plain decimal number.")
 
 
 class CurrencyMismatch(TypeError):

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
 from django_fsm import TransitionNotAllowed
 
 from exchange.lib import audit
@@ -26,7 +27,7 @@ class IllegalMove(Conflict):
     """The row's state has no such move."""
 
     code = "illegal_move"
-    text = "This can no longer be done: its state has changed meanwhile."
+    text = _("This can no longer be done: its state has changed meanwhile.")
 
 
 @transaction_required

@@ -51,7 +51,7 @@ def member(row: Member, balances: Sequence[BalanceView]) -> dict[str, Any]:
         "sn": row.sn,
         "name": row.display_name or None,
         "email": row.email,
-        "activated": row.is_active,
+        "activated": row.is_activated,
         "accounts": [
             {
                 "currency": balance.currency,

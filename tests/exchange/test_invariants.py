@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from accounts import proofs
 from accounts.models.members import Member
+from accounts.models.proofs import Proof
 from exchange import invariants
 from exchange.lib import audit
 from exchange.lib.databases import append_only_models
+from exchange.lib.transactions import transaction
 from tests import rows
 from tests.makers import fund
 from tests.markets.desk import Desk
@@ -212,13 +216,23 @@ def test_it_says_what_is_broken_in_one_line() -> None:
 
 
 @pytest.mark.promise("I-16", "R-5", "R-34")
-def test_it_keeps_history_as_it_was_written(market: dict[str, Any]) -> None:
+def test_it_keeps_history_as_it_was_written(
+    market: dict[str, Any], alice: Member
+) -> None:
     audit.record("member:1", "looked", "market:btccny")
+    with transaction():
+        proofs.record(
+            member=alice,
+            session_key="a",
+            purpose=Proof.Purpose.SECURITY,
+            factor=Proof.Factor.TOTP,
+            now=timezone.now(),
+        )
     tables = [model._meta.db_table for model in append_only_models()]
     before = rows.dump()
 
     assert {"wallets_entry", "markets_trade", "markets_command"} < set(tables)
-    assert len(tables) == 4
+    assert len(tables) == 5
     for table in tables:
         assert before[table]
         column = "market_id" if table.startswith("markets") else "id"

@@ -28,6 +28,9 @@ STUBBORN = python(
     "[signal.pause() for _ in iter(int, 1)]"
 )
 
+# Whoever runs the tests may have been told to ignore it (nohup).
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 def main(*steps):
     try:
         with Supervisor(Path(sys.argv[1])) as supervisor:

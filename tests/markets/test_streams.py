@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 
 from accounts import members
 from accounts.models.members import Member
+from accounts.models.sessions import Session
 from exchange.lib import bus
 from markets import orders, tickers
 from markets.floor_host import Host

@@ -1,15 +1,15 @@
-"""Members and keys, as operators see them. Secrets and password hashes never show."""
+"""Members and their sessions. Password hashes never show."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
-from accounts import members, tokens
+from accounts import members
 from accounts.models.members import Member
-from accounts.models.tokens import ApiToken
+from accounts.models.proofs import Proof
+from accounts.models.sessions import Session
 from exchange.lib.admin import Kept, ReadOnly, WithReason, run_on_each
 
 
@@ -69,26 +69,22 @@ class MemberAdmin(Kept):
         )
 
 
-@admin.register(ApiToken)
-class ApiTokenAdmin(ReadOnly):
-    list_display = (
-        "access_key",
-        "member",
-        "label",
-        "scopes",
-        "created_at",
-        "expires_at",
-        "revoked_at",
-    )
-    list_filter = ("scopes",)
-    list_select_related = ("member",)
-    search_fields = ("access_key", "member__email", "label")
-    ordering = ("-pk",)
-    exclude = ("secret_encrypted",)
-    actions = ("revoke",)
+@admin.register(Session)
+class SessionAdmin(ReadOnly):
+    """Who is signed in where. The key is a digest: nobody can borrow a session."""
 
-    @admin.action(description="Revoke: useless from now on")
-    def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
-        for row in rows:
-            by = f"operator:{request.user.pk}"
-            tokens.revoke(token=row, by=by, now=timezone.now())
+    list_display = ("member", "seen_at", "address", "user_agent", "created_at")
+    list_select_related = ("member",)
+    search_fields = ("member__email", "address")
+    ordering = ("-seen_at",)
+    exclude = ("session_key", "session_data")
+
+
+@admin.register(Proof)
+class ProofAdmin(ReadOnly):
+    list_display = ("at", "member", "factor", "purpose")
+    list_filter = ("factor", "purpose")
+    list_select_related = ("member",)
+    search_fields = ("member__email",)
+    ordering = ("-pk",)
+    exclude = ("session",)

@@ -1,4 +1,4 @@
-"""Account pages: signing in and out."""
+"""Signing in and out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import sign_in
-from accounts.forms import SignInForm
+from accounts.forms.sign_in import SignInForm
 from exchange.lib import refusals
 from exchange.lib.errors import NotSignedIn, TooMany
 

@@ -1,4 +1,4 @@
-"""Forms of the account pages: they check the form, the verbs check the rest."""
+"""The form that lets a member in."""
 
 from __future__ import annotations
 

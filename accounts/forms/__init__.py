@@ -1,0 +1,1 @@
+"""Forms of the account pages: they check the form, the verbs check the rest."""

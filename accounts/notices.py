@@ -1,0 +1,80 @@
+"""
+Notices: what members hear by mail about their account.
+
+`tell` writes a mail in the transaction of the deed. Each event has its words in
+`templates/mail/<event>.txt`, in the member's language. What concerns security is always
+sent, with a link that freezes the account; of the rest, members choose.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
+
+from accounts import links
+from accounts.models.members import Member
+from exchange.lib import mail
+from exchange.lib.transactions import transaction_required
+
+FREEZE_LINK_VALID = timedelta(days=7)
+
+
+class Event(models.TextChoices):
+    """What there is to hear of. The first block concerns security."""
+
+    ACTIVATION = "activation", _("Confirm your e-mail address")
+    JOINED_AGAIN = "joined_again", _("Somebody tried to join with your address")
+    PASSWORD_RESET = "password_reset", _("Reset your password")
+    PASSWORD_CHANGED = "password_changed", _("Password changed")
+    LOCKED = "locked", _("Sign-in locked after wrong attempts")
+    SIGNED_IN = "signed_in", _("Sign-in from a new device")
+    FACTOR_ADDED = "factor_added", _("Second factor added")
+    FACTOR_REMOVED = "factor_removed", _("Second factor removed")
+    RECOVERY_USED = "recovery_used", _("Recovery code used")
+    FACTOR_LOST = "factor_lost", _("Loss of second factors reported")
+    KEY_ISSUED = "key_issued", _("API key created")
+    KEY_CHANGED = "key_changed", _("API key changed or revoked")
+    FROZEN = "frozen", _("Account frozen")
+    CLOSED = "closed", _("Account closed")
+    EXPORTED = "exported", _("Data exported")
+    PROFILE_CHANGED = "profile_changed", _("Profile or mail phrase changed")
+    # The rest is a matter of taste.
+    IDENTITY_DECIDED = "identity_decided", _("Identity check decided")
+    TICKET_ANSWERED = "ticket_answered", _("Answer to a support ticket")
+
+
+OPTIONAL = frozenset({Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED})
+# Sent to who may not be able to sign in at all: freezing is no help there.
+_WITHOUT_FREEZE = frozenset(
+    {Event.ACTIVATION, Event.JOINED_AGAIN, Event.FROZEN, Event.CLOSED}
+)
+
+
+@transaction_required
+def tell(member: Member, event: Event, **facts: object) -> None:
+    """
+    Let a member hear of an event, once the transaction at hand has committed.
+
+    `facts` are the names its words may use. Whoever switched an optional one off hears
+    nothing.
+    """
+    if event in OPTIONAL and event.value in member.muted_notices:
+        return
+    context = facts | {
+        "member": member,
+        "phrase": member.mail_phrase,
+        "freeze_url": "" if event in _WITHOUT_FREEZE else freeze_link(member),
+    }
+    language = member.language or "en"
+    with translation.override(language):
+        words = render_to_string(f"mail/{event}.txt", context)
+    mail.write(to=member.email, words=words, language=language)
+
+
+def freeze_link(member: Member) -> str:
+    """Return a link with which the member can freeze the account without signing in."""
+    return links.make("/freeze/{}", member=member, purpose="freeze", state=member.state)

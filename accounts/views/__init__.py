@@ -1,0 +1,1 @@
+"""The account pages, a module for each subject."""

@@ -1,0 +1,92 @@
+"""
+The doors of the account pages: who may enter, and with what proof.
+
+Each view says which door it has; a test walks all routes and misses none. What is
+private is kept by no cache. A fresh proof that is missing is asked for on a page of its
+own, which leads back here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, resolve_url
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+
+from accounts import proofs
+from accounts.models.members import Member
+
+View = Callable[..., HttpResponse]
+
+
+class Door(Protocol):
+    """A view that says what it needs: `public`, `member`, `proof` or `operator`."""
+
+    needs: str
+
+
+def public(view: View) -> View:
+    """Let everybody in; still, nothing here is for caches."""
+    return _marked(never_cache(view), "public")
+
+
+def member_page(view: View) -> View:
+    """Let members in who have signed in; send others to do so."""
+    return _marked(never_cache(login_required(view)), "member")
+
+
+def proof_page(*, password_suffices: bool = False) -> Callable[[View], View]:
+    """
+    Let members in who have proven in the last five minutes that it is them, each time
+    they come; send others to the page that asks.
+    """
+
+    def door(view: View) -> View:
+        @functools.wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **path: Any) -> HttpResponse:
+            try:
+                proofs.demand_fresh(
+                    member=who(request),
+                    session_key=str(request.session.session_key),
+                    now=timezone.now(),
+                    password_suffices=password_suffices,
+                )
+            except proofs.FreshProofRequired:
+                here = request.get_full_path() if request.method == "GET" else ""
+                query = urlencode({"next": here or way_back(request)})
+                return redirect(f"{resolve_url('prove')}?{query}")
+            return view(request, *args, **path)
+
+        return _marked(never_cache(login_required(guarded)), "proof")
+
+    return door
+
+
+def who(request: HttpRequest) -> Member:
+    """Return the member a page behind a door is shown to."""
+    return cast(Member, request.user)
+
+
+def way_back(request: HttpRequest) -> str:
+    """Return the page of ours the browser says it comes from; else the overview."""
+    came_from = request.headers.get("Referer", "")
+    return came_from if is_ours(request, came_from) else resolve_url("account")
+
+
+def is_ours(request: HttpRequest, url: str) -> bool:
+    """Say whether an address leads to this site."""
+    return url_has_allowed_host_and_scheme(
+        url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+
+
+def _marked(view: View, needs: str) -> View:
+    cast(Door, view).needs = needs
+    return view
