@@ -31,11 +31,13 @@ class ApiDoor:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
-        if not path.startswith(f"{PREFIX}/") or path.startswith(DOCUMENTS):
+        is_ours = path == PREFIX or path.startswith(f"{PREFIX}/")
+        if not is_ours or path == DOCUMENTS:
             return self._pages(request)
         # The last page on this thread may have been in another language.
         translation.activate(settings.LANGUAGE_CODE)
-        view, args, kwargs = get_resolver(_URLS).resolve(path.removeprefix(PREFIX))
+        below = path.removeprefix(PREFIX) or "/"
+        view, args, kwargs = get_resolver(_URLS).resolve(below)
         answer: HttpResponseBase = view(request, *args, **kwargs)
         render = getattr(answer, "render", None)
         if render is not None:

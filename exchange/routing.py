@@ -36,12 +36,26 @@ def _at_any_path(routes: Any) -> Any:
     return re_path(r"", routes)
 
 
+async def upgrade_required(_scope: Any, _receive: Any, send: Any) -> None:
+    """Answer whoever speaks plain HTTP here: a health check, a lost browser."""
+    headers = [(b"upgrade", b"websocket"), (b"content-type", b"text/plain")]
+    await send({"type": "http.response.start", "status": 426, "headers": headers})
+    await send({"type": "http.response.body", "body": b"Websockets only.\n"})
+
+
+async def nobody_here(_scope: Any, _receive: Any, send: Any) -> None:
+    """Refuse a websocket at a path that is none of ours."""
+    await send({"type": "websocket.close", "code": 4004})
+
+
+_pages = URLRouter([*routing.pages, _at_any_path(nobody_here)])
 application = ProtocolTypeRouter(
     {
-        "websocket": URLRouter(
-            [*routing.bots, _at_any_path(OriginGate(URLRouter(routing.pages)))]
-        )
+        "http": upgrade_required,
+        "websocket": URLRouter([*routing.bots, _at_any_path(OriginGate(_pages))]),
     }
 )
 # The ancestor's bots connect to a port of their own, at any path.
-bots = ProtocolTypeRouter({"websocket": BotConsumer.as_asgi()})
+bots = ProtocolTypeRouter(
+    {"http": upgrade_required, "websocket": BotConsumer.as_asgi()}
+)

@@ -37,7 +37,7 @@ NOT_AUTHENTICATED = 4001
 CHALLENGE_BYTES = 40
 TRIES_MAX = 5
 ANSWER_SECONDS_MAX = 60.0
-MESSAGES_MAX = 60  # that a bot may send in a socket's life: one is enough
+MESSAGES_MAX = 60  # that a bot may send in a minute: one, ever, is enough
 SIZE_MAX = 4096  # of each
 
 _SIDES = {"sell": "ask", "buy": "bid"}
@@ -194,8 +194,8 @@ class BotConsumer(Pumped):
         self, text_data: str | None = None, bytes_data: bytes | None = None
     ) -> None:
         """Hear an answer; whatever else comes is passed over, as it always was."""
-        self._asked += 1
-        if self._asked > MESSAGES_MAX or len(text_data or bytes_data or "") > SIZE_MAX:
+        size = len(text_data or bytes_data or "")
+        if self.asks_too_often(MESSAGES_MAX) or size > SIZE_MAX:
             await self.close(code=TOO_MUCH)
         elif not self._is_believed and (answer := _answer_in(text_data)):
             await self._judge(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -14,7 +15,7 @@ from markets.streams import TOO_SLOW, Do, Frames, MarketStream, Socket, hub
 UNKNOWN_MARKET = 4004
 TOO_MUCH = 4029
 SEND_SECONDS_MAX = 5  # behind by megabytes, and taking nothing: that is too slow
-_ASKS_MAX = 60  # messages one socket may send in its life: resyncs are rare
+_ASKS_MAX = 60  # messages one socket may send in a minute: resyncs are rare
 
 
 class Pumped(AsyncWebsocketConsumer):
@@ -24,7 +25,7 @@ class Pumped(AsyncWebsocketConsumer):
     _application: asyncio.Task[Any] | None = None
     _pump: asyncio.Task[None] | None = None
     _goodbye: int | None = None
-    _asked = 0
+    _minute, _asked = 0.0, 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self._application = asyncio.current_task()
@@ -83,11 +84,18 @@ class Pumped(AsyncWebsocketConsumer):
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None
     ) -> None:
-        self._asked += 1
-        if self._asked > _ASKS_MAX:
+        if self.asks_too_often(_ASKS_MAX):
             await self.close(code=TOO_MUCH)
         elif text_data is not None and len(text_data) < 200 and "resync" in text_data:
             self.socket.order(Do.RESYNC)
+
+    def asks_too_often(self, most: int) -> bool:
+        """Count a message; say whether there were too many within a minute."""
+        now = time.monotonic()
+        if now - self._minute >= 60:
+            self._minute, self._asked = now, 0
+        self._asked += 1
+        return self._asked > most
 
     async def resync(self) -> None:
         """Send a new snapshot; called by the pump, so that it is first in line."""

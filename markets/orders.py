@@ -21,6 +21,7 @@ from functools import cache, partial
 from typing import Any, Literal
 
 from django.db import DataError, IntegrityError, connection
+from django.db.models import F, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.members import Member
@@ -47,6 +48,9 @@ from wallets.ledger import InsufficientFunds, Reason
 from wallets.queries import balance
 
 _SIDES = frozenset(Side.values)
+# After the point. No step is finer than 18, so that more are off it, whatever they are;
+# up to here it can still be said by how much.
+DIGITS_MAX = 40
 CLIENT_ID = re.compile(r"[!-~]{1,64}", re.ASCII)  # printable, no blanks
 
 
@@ -89,6 +93,13 @@ class NotDeepEnough(Refused):
     text = _("There is nobody on the other side at the moment.")
 
 
+class TooLargeForBook(Refused):
+    """A market order would have to trade further from the best price than it may."""
+
+    code = "market_order_too_large"
+    text = _("This order is too large for what is on the other side at fair prices.")
+
+
 class ClientIdTaken(Conflict):
     """The client id was used before, for an order of other terms."""
 
@@ -119,10 +130,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """An order that a member wants placed, and the member's own name for it."""
+    """
+    An order that a member wants placed, and the member's own name for it.
+
+    A market order that `needs_depth` is refused when the book, as it is now, could not
+    fill it within its collar: a program wants to know before, not after.
+    """
 
     terms: Terms
     client_id: str | None = None
+    needs_depth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +185,9 @@ def place_all(
     terms, or when only some were used before, ClientIdTaken is raised.
 
     Raises UnknownMarket, BadTerms, PriceOffTick, AmountOffLot, BelowMinimum,
-    AboveMaximum, NotDeepEnough, MarketHalted, MemberMayNotTrade, TooManyOrders,
-    InsufficientFunds; none of them changes anything. Of several wishes, an error that
-    is about one of them says which in the fact `index`.
+    AboveMaximum, NotDeepEnough, TooLargeForBook, MarketHalted, MemberMayNotTrade,
+    TooManyOrders, InsufficientFunds; none of them changes anything. Of several wishes,
+    an error that is about one of them says which in the fact `index`.
     """
     for index, wish in enumerate(wishes):
         with _at(index, wishes):
@@ -319,7 +336,29 @@ def _check_all(market: Market, wishes: Sequence[Wish]) -> list[_Checked]:
     for index, wish in enumerate(wishes):
         with _at(index, wishes):
             checked.append(_check(market, wish, collar))
+            if wish.needs_depth and wish.terms.kind == Order.Kind.MARKET:
+                _demand_depth(market, wish.terms, checked[-1].price_limit)
     return checked
+
+
+def _demand_depth(market: Market, terms: Terms, limit: Decimal) -> None:
+    """Raise unless what rests on the other side, down to the limit, is enough."""
+    is_buy = terms.side == Side.BUY
+    fair = {"price__lte" if is_buy else "price__gte": limit}
+    opposite = Order.objects.filter(
+        market_id=market.pk,
+        side=Side.SELL if is_buy else Side.BUY,
+        state=Order.State.OPEN,
+    )
+    wanted = terms.amount or ZERO
+    if _depth(opposite.filter(**fair)) >= wanted:
+        return
+    raise TooLargeForBook if _depth(opposite) >= wanted else NotDeepEnough
+
+
+def _depth(orders: QuerySet[Order]) -> Decimal:
+    found = orders.aggregate(depth=Sum(F("amount") - F("filled")))["depth"]
+    return ZERO if found is None else Decimal(found)
 
 
 def _check(market: Market, wish: Wish, collar: Callable[[str], Decimal]) -> _Checked:
@@ -365,13 +404,13 @@ def _demand_form(terms: Terms) -> None:
 
 
 def _demand_sane(value: Decimal) -> None:
-    """Whoever calls: nothing that money.parse would refuse, so that sums stay exact."""
+    """Whoever calls: nothing that could not be held against the grid exactly."""
     if not (value.is_finite() and value > 0):
         raise BadTerms("Price and size must be greater than zero.")
     if value >= 10**20:
         raise AboveMaximum
-    if int(value.as_tuple().exponent) < -18:
-        raise BadTerms("Price and size have at most 18 digits after the point.")
+    if int(value.as_tuple().exponent) < -DIGITS_MAX:
+        raise BadTerms(f"Price and size have at most {DIGITS_MAX} digits.")
 
 
 def _demand_scale(funds: Decimal, market: Market) -> None:
@@ -582,5 +621,22 @@ def _refusal(
                 currency=currency,
                 needed=plain(needed),
                 available=plain(held.available),
+                **_first_short(checked, currency, held.available),
             )
     return Busy()  # it was so a moment ago, and is not any more
+
+
+def _first_short(
+    checked: Sequence[_Checked], currency: str, available: Decimal
+) -> dict[str, object]:
+    """Say which of several orders was the first that is short, and what it needs."""
+    if len(checked) == 1:
+        return {}
+    left = available
+    with localcontext(EXACT):
+        for index, wanted in enumerate(checked):
+            if wanted.currency == currency:
+                left -= wanted.locks
+                if left < 0:
+                    return {"index": index, "locks": plain(wanted.locks)}
+    return {}

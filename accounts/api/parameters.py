@@ -251,6 +251,8 @@ def collect(request: HttpRequest, path: Mapping[str, str]) -> Parameters:
 
 def _body(request: HttpRequest) -> Mapping[str, Value]:
     body = request.body
+    if len(body) < int(request.META.get("CONTENT_LENGTH") or 0):
+        raise UnreadablePostError
     if not body:
         return {}
     match request.content_type:

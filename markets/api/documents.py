@@ -84,7 +84,9 @@ class SwaggerDeclaration(ApiView):
         resource = self.parameters.required("resource")
         if resource not in _resources():
             raise Failure(404, errors.GENERIC, f"There is no resource {resource}.")
-        return Response(declaration(resource))
+        # Absolute, as the ancestor wrote it: "/" before "/api" would name a host.
+        base = request.build_absolute_uri("/").rstrip("/")
+        return Response(declaration(resource) | {"basePath": base})
 
 
 @cache
@@ -189,7 +191,6 @@ def declaration(resource: str) -> Json:
     return {
         "apiVersion": "v2",
         "swaggerVersion": "1.2",
-        "basePath": "/",
         "resourcePath": f"/{resource}",
         "produces": [_JSON],
         "apis": [
@@ -206,15 +207,21 @@ def declaration(resource: str) -> Json:
         "models": {
             name: {"id": name, **_model(shape)}
             for name, shape in document["components"]["schemas"].items()
-            if shape.get("type") == "object" and "properties" in shape
+            if "properties" in shape
         },
     }
 
 
+_NEEDED: Json = {"required": True}
+
+
 def _operation(verb: str, operation: Json) -> Json:
     params = [
-        _parameter(each["name"], each["in"], each["schema"], each)
-        for each in operation.get("parameters", [])
+        _parameter("format", "path", {"type": "string", "enum": ["json"]}, _NEEDED),
+        *(
+            _parameter(each["name"], each["in"], each["schema"], each)
+            for each in operation.get("parameters", [])
+        ),
     ]
     if body := operation.get("requestBody"):
         schema = body["content"][_FORM]["schema"]
@@ -226,8 +233,7 @@ def _operation(verb: str, operation: Json) -> Json:
     if operation.get("security"):
         kind = "query" if verb == "GET" else "form"
         params += [
-            _parameter(name, kind, {"type": "string"}, {"required": True})
-            for name in CREDENTIALS
+            _parameter(name, kind, {"type": "string"}, _NEEDED) for name in CREDENTIALS
         ]
     answer: Json = operation["responses"]["200" if verb == "GET" else "201"]["content"]
     return {
@@ -270,7 +276,10 @@ def _model(shape: Json) -> Json:
 def _type(schema: Json) -> Json:
     """Say a type in swagger 1.2's words, which know neither null nor nesting."""
     if "$ref" in schema:
-        return {"type": schema["$ref"].rpartition("/")[2]}
+        name = schema["$ref"].rpartition("/")[2]
+        shape = described.SHAPES[name]
+        # Only objects with named parts are models; of the rest, what they are made of.
+        return {"type": name} if "properties" in shape else _type(shape)
     kind = schema.get("type", "string")
     if isinstance(kind, list):
         kind = next(each for each in kind if each != "null")

@@ -21,7 +21,7 @@ from markets.queries import Window
 
 _YEAR_10000 = 253_402_300_800  # the first second that a datetime cannot hold
 # A week's candle may hold more trades than anybody wants at once.
-_PENDING_TRADES_MAX = 10_000
+PENDING_TRADES_MAX = 10_000
 
 
 class Markets(ApiView):
@@ -128,7 +128,7 @@ class CandlesWithPendingTrades(ApiView):
                 self.parameters.required("market"),
                 bars[-1].at,
                 before_id=trade_id,
-                limit=_PENDING_TRADES_MAX,
+                limit=PENDING_TRADES_MAX,
             )
         return Response(
             {

@@ -32,6 +32,8 @@ from wallets.ledger import InsufficientFunds
 
 # What Ruby would have read a number from; anything else was zero to the ancestor.
 _BEGINS_LIKE_A_NUMBER = re.compile(r"\s*\+?[0-9.]*[1-9]", re.ASCII)
+# More digits than any market has: a division's, say. The grid says what is wrong.
+_FINE = re.compile(rf"[0-9]{{1,20}}\.[0-9]{{19,{orders.DIGITS_MAX}}}", re.ASCII)
 _SIDES, _KINDS = tuple(Side.values), tuple(Order.Kind.values)
 _READ = ("history", "trade")
 _WRITE = ("trade",)
@@ -199,12 +201,12 @@ def _wish(wished: _Wished, index: int | None) -> orders.Wish:
         reason = f"Validation failed: {', '.join(problems)}"
         raise _creation_refused(reason, index=index)
     terms = orders.Terms(side=wished.side, kind=wished.kind, price=price, amount=amount)
-    return orders.Wish(terms, wished.client_id)
+    return orders.Wish(terms, wished.client_id, needs_depth=True)
 
 
 def _number(name: str, text: str, problems: list[str]) -> Decimal:
     try:
-        number = money.parse(text)
+        number = _fine(text) if _FINE.fullmatch(text) else money.parse(text)
     except money.NotANumber:
         if _BEGINS_LIKE_A_NUMBER.match(text):
             problems.append(f"{name} must be a plain decimal number")
@@ -216,12 +218,20 @@ def _number(name: str, text: str, problems: list[str]) -> Decimal:
     return number
 
 
+def _fine(text: str) -> Decimal:
+    """Read more digits than the ledger takes; zeros at the end are none."""
+    return Decimal(text.rstrip("0"))
+
+
 def _creation_failed(error: ExchangeError) -> Failure:
     match error:
         case InsufficientFunds():
-            reason = f"cannot lock funds (amount: {error.facts['needed']})"
+            amount = error.facts.get("locks", error.facts["needed"])
+            reason = f"cannot lock funds (amount: {amount})"
         case orders.NotDeepEnough():
             reason = "Market is not deep enough"
+        case orders.TooLargeForBook():
+            reason = "Volume too large"
         case _:
             reason = error.message
     index = error.facts.get("index")

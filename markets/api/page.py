@@ -11,35 +11,56 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _later
+from django.views.decorators.http import require_safe
 
 from markets.api import described
 from markets.api.described import Endpoint, Json, Param, answer_of
 
 _EXAMPLES = (("shell", "trade.sh"), ("python", "trade.py"), ("javascript", "trade.mjs"))
 _NAMES = {"shell": "Shell", "python": "Python", "javascript": "JavaScript"}
-# What the parts of an answer look like in life, by name.
+# What the parts of an answer look like in life, by name; where a shape has its own,
+# by shape and name.
 _SAMPLES: Json = {
     "id": 71,
+    "Market.id": "btccny",
+    "Market.name": "BTC/CNY",
+    "Deposit.id": 3,
+    "PublicTrade.id": 9,
+    "OwnTrade.id": 9,
+    "trades.id": 9,
+    "BookOrder.id": 1,
     "order_id": 71,
     "tid": 9,
     "seq": 4711,
-    "trades_count": 1,
+    "trades_count": 0,
+    "OrderWithTrades.trades_count": 1,
     "date": 1416830001,
     "at": 1416830001,
     "timestamp": 1416830001,
     "created_at": "2014-11-24T11:53:20Z",
     "market": "btccny",
-    "name": "BTC/CNY",
+    "name": None,
     "side": "sell",
+    "OwnTrade.side": "ask",
     "ord_type": "limit",
     "price": "2955.12",
-    "avg_price": "2955.12",
+    "avg_price": "0.0",
+    "OrderWithTrades.avg_price": "2955.12",
     "volume": "0.11",
     "amount": "0.11",
-    "remaining_volume": "0.0",
-    "executed_volume": "0.11",
+    "remaining_volume": "0.11",
+    "OrderWithTrades.remaining_volume": "0.0",
+    "executed_volume": "0.0",
+    "OrderWithTrades.executed_volume": "0.11",
     "funds": "325.0632",
-    "state": "done",
+    "state": "wait",
+    "OrderWithTrades.state": "done",
+    "Deposit.state": "accepted",
+    "Deposit.fee": "0.0",
+    "Deposit.confirmations": "6",
+    "Deposit.done_at": "2014-11-24T12:53:20Z",
+    "txid": "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b",
+    "address": "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
     "client_id": None,
     "taker_side": "buy",
     "type": "buy",
@@ -54,8 +75,8 @@ _SAMPLES: Json = {
     "locked": "0.11",
     "sn": "PEA5TFFOGQHTIO",
     "email": "bob@example.com",
-    "asks": [["2955.2", "0.3"]],
-    "bids": [["2950.0", "2.0"]],
+    "Depth.asks": [["2955.2", "0.3"]],
+    "Depth.bids": [["2950.0", "2.0"]],
 }
 _CANDLE = [1416829800, 2955.0, 2955.12, 2955.0, 2955.12, 0.11]
 
@@ -88,6 +109,7 @@ ERRORS = [
 ]
 
 
+@require_safe
 def page(request: HttpRequest) -> HttpResponse:
     return render(
         request,
@@ -120,7 +142,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "more": endpoint.more,
         "scopes": _scopes(endpoint),
         "params": [_param(param) for param in endpoint.params],
-        "answer": json.dumps(_sample("", answer_of(endpoint)), indent=2),
+        "answer": json.dumps(sample(answer_of(endpoint)), indent=2),
         "status": 200 if endpoint.verb == "get" else 201,
     }
 
@@ -146,22 +168,25 @@ def _param(param: Param) -> dict[str, Any]:
     }
 
 
-def _sample(name: str, schema: Json) -> Any:
-    """Make an answer up from its schema."""
+def sample(schema: Json, shape: str = "", name: str = "") -> Any:
+    """Make an answer up from its schema: of a part, its shape's and its own name."""
     if "$ref" in schema:
         shape = schema["$ref"].rpartition("/")[2]
-        return _sample(shape, described.SHAPES[shape])
-    if name in _SAMPLES and schema.get("type") != "null":
-        return _SAMPLES[name]
-    if name in {"Candles", "k"}:
+        return sample(described.SHAPES[shape], shape)
+    if schema.get("type") == "null":
+        return None
+    for known in (f"{shape}.{name}", name):
+        if known in _SAMPLES:
+            return _SAMPLES[known]
+    if "Candles" in shape and name in {"", "k"} and "items" in schema:
         return [_CANDLE]
     kind = schema["type"]
     if "array" in kind:
-        return [_sample("", schema["items"])]
+        # What a list holds has no name of its own: trades in an order are trades.
+        return [sample(schema["items"], name or shape)]
     if "object" in kind and "properties" in schema:
-        return {key: _sample(key, each) for key, each in schema["properties"].items()}
+        parts = schema["properties"].items()
+        return {key: sample(each, shape, key) for key, each in parts}
     if "object" in kind:
-        return {"btccny": _sample("", schema["additionalProperties"])}
-    if "null" in kind:
-        return None
+        return {"btccny": sample(schema["additionalProperties"])}
     return {"string": "", "integer": 1416830001, "boolean": True}[kind]

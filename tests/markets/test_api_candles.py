@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models.members import Member
 from exchange.lib.money import plain
-from markets.candles import PERIODS, start_of
+from markets.api import market_data, shapes
+from markets.candles import PERIODS, Bar, start_of
 from markets.models import Trade
 from tests.makers import Answer, fund
 from tests.markets.desk import Desk
@@ -81,6 +84,26 @@ def test_it_answers_each_period_up_to_now(trades: list[Trade]) -> None:
         assert rows[-1][4] == 101.0, period
         for _, open_, high, low, close, _ in rows:
             assert low <= min(open_, close) <= max(open_, close) <= high
+
+
+def test_it_writes_every_digit_of_a_volume() -> None:
+    amounts = [Decimal(text) for text in ("1", "1", "1", "1", "0.123456789012345678")]
+
+    written = msgspec.json.encode(shapes.candle(Bar(NOW, *amounts)))
+
+    assert written.endswith(b",1.0,0.123456789012345678]")
+
+
+def test_it_keeps_the_newest_of_too_many_pending_trades(
+    trades: list[Trade], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert market_data.PENDING_TRADES_MAX == 10_000
+    monkeypatch.setattr(market_data, "PENDING_TRADES_MAX", 2)
+
+    query = f"market=btccny&period=10080&trade_id={trades[-1].pk + 1}"
+    found = ask(f"k_with_pending_trades?{query}").json()["trades"]
+
+    assert [trade["tid"] for trade in found] == [trade.pk for trade in trades[-2:]]
 
 
 def test_it_begins_weeks_on_monday(trades: list[Trade]) -> None:

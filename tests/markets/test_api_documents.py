@@ -17,10 +17,12 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern
 from drf_spectacular.validation import validate_schema
+from jsonschema import Draft202012Validator
 
 from accounts.models.members import Member
 from exchange.management.commands.run_exchange import web
-from markets.api import described, documents, urls
+from markets.api import described, documents, page, urls
+from markets.api.described import Endpoint, answer_of
 from markets.models import Order
 from tests.faults.programs import free_ports, running, until
 from tests.makers import fund, make_token
@@ -141,6 +143,27 @@ def test_every_endpoint_is_described_with_each_of_its_verbs() -> None:
     assert len(described.ENDPOINTS) == 20
 
 
+@pytest.mark.parametrize(
+    "endpoint", described.ENDPOINTS, ids=lambda each: f"{each.verb} {each.path}"
+)
+def test_the_answer_printed_for_an_endpoint_is_one(endpoint: Endpoint) -> None:
+    schema = answer_of(endpoint) | {"components": {"schemas": described.SHAPES}}
+
+    Draft202012Validator(schema).validate(page.sample(answer_of(endpoint)))
+
+
+def test_an_order_is_printed_as_it_is_answered() -> None:
+    new, whole = (
+        page.sample({"$ref": f"#/components/schemas/{name}"})
+        for name in ("Order", "OrderWithTrades")
+    )
+
+    assert (new["state"], new["executed_volume"], new["avg_price"]) == (
+        *("wait", "0.0", "0.0"),
+    )
+    assert (whole["state"], whole["executed_volume"]) == ("done", whole["volume"])
+
+
 def test_every_shape_that_is_named_is_there() -> None:
     text = json.dumps(documents.openapi())
 
@@ -151,6 +174,9 @@ def test_every_shape_that_is_named_is_there() -> None:
 
 
 # --- Swagger 1.2 --------------------------------------------------------------------
+
+
+_PLAIN_TYPES = {"array", "string", "integer", "number", "boolean", None}
 
 
 @pytest.mark.parametrize("suffix", ["", ".json"])
@@ -173,6 +199,15 @@ def test_the_old_document_is_at_its_old_address(suffix: str) -> None:
                 assert operation["nickname"]
                 kinds = {each["paramType"] for each in operation["parameters"]}
                 assert kinds <= {"query", "form", "path"}
+                in_path = re.findall(r"{(\w+)}", api["path"])
+                assert set(in_path) == {
+                    each["name"]
+                    for each in operation["parameters"]
+                    if each["paramType"] == "path"
+                }
+                named = {operation["type"], operation.get("items", {}).get("$ref")}
+                assert named - _PLAIN_TYPES <= set(declared["models"])
+        assert declared["basePath"] == "http://testserver"
     assert seen == {
         (f"/api/v2/{each.path}.{{format}}", each.verb.upper())
         for each in described.ENDPOINTS
@@ -204,7 +239,7 @@ def test_it_declares_parameters_and_models_in_the_old_words() -> None:
     assert (listing["type"], listing["items"]) == ("array", {"$ref": "Order"})
     placing = operations["/api/v2/orders.{format}", "POST"]
     assert {each["name"] for each in placing["parameters"] if each["required"]} == {
-        *("market", "side", "volume", "access_key", "tonce", "signature")
+        *("market", "side", "volume", "access_key", "tonce", "signature", "format")
     }
     assert declared["models"]["Order"]["properties"]["price"] == {"type": "string"}
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models.members import Member
 from markets.models import Market, Trade
+from tests import rows
 from tests.makers import Answer, ApiClient, fund, match
 from tests.markets.desk import Desk
 
@@ -241,6 +242,47 @@ def test_it_shows_twenty_levels_unless_told(alice: Member, bob: Member) -> None:
     prices = [row["price"] for row in book["asks"]]
     assert prices == [f"{price}.0" for price in range(100, 120)]
     assert len(more["asks"]) == 30
+
+
+def test_it_answers_as_many_as_the_ancestor_did_unless_told(
+    alice: Member, bob: Member, alices_bot: ApiClient
+) -> None:
+    Market.objects.filter(pk="btccny").update(open_orders_max=1000)
+    fund(alice, "100 btc", "100 cny")
+    fund(bob, "10 btc", "100000 cny")
+    desk = Desk()
+    for price in range(21):
+        desk.buy(alice, "0.1", at=f"10.{price:02}")
+    for price in range(100, 460):
+        desk.sell(alice, "0.1", at=str(price))
+    desk.run()
+    desk.buy(bob, "5.5", at="500")
+    desk.run()
+
+    depth = ask("depth?market=btccny").json()
+    book = ask("order_book?market=btccny").json()
+    mine = alices_bot.get("orders", market="btccny").json()
+    done = alices_bot.get("orders", market="btccny", state="done", limit=1000).json()
+
+    assert (len(depth["asks"]), len(depth["bids"])) == (300, 21)
+    assert depth["asks"][-1] == ["155.0", "0.1"]
+    assert (len(book["asks"]), len(book["bids"])) == (20, 20)
+    assert len(mine) == 100
+    assert len(done) == 55
+    assert len(ask("trades?market=btccny").json()) == 50
+    assert len(alices_bot.get("trades/my", market="btccny").json()) == 50
+
+
+def test_its_ids_fit_the_numbers_of_javascript() -> None:
+    found = rows.read(
+        "SELECT sequencename, max_value FROM pg_sequences"
+        " WHERE sequencename ~ '^markets_(order|trade)_id_seq$'"
+    )
+
+    assert sorted(found) == [
+        ("markets_order_id_seq", 2**53 - 1),
+        ("markets_trade_id_seq", 2**53 - 1),
+    ]
 
 
 def test_its_tickers_forget_what_is_a_day_old(alice: Member, bob: Member) -> None:

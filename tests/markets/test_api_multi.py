@@ -156,10 +156,10 @@ def test_it_creates_nothing_on_an_error(rich: Member, alices_bot: ApiClient) -> 
     assert (off_tick[0], off_tick[2]) == (2002, 0)
     assert "0.01" in off_tick[1]
     assert why(good, {**good, "volume": "90"}) == (
-        *(2002, "cannot lock funds (amount: 102.13)", None),
+        *(2002, "cannot lock funds (amount: 90.0)", 1),
     )
     assert why(good, {**BOTH[1], "volume": "60"}) == (
-        *(2002, "cannot lock funds (amount: 120300.0)", None),
+        *(2002, "cannot lock funds (amount: 120300.0)", 1),
     )
     assert why(good, {"side": "sell", "volume": "1", "ord_type": "market"}) == (
         *(2002, "Market is not deep enough", 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from django.utils import timezone
 
 from accounts import members
 from accounts.models.members import Member
-from markets import control
+from markets import control, queries
+from markets.api import shapes
 from markets.models import Order
 from tests.makers import Answer, ApiClient, fund, make_token, match
+from tests.markets.desk import NOW
 from wallets.queries import balance
 
 SELL = {"market": "btccny", "side": "sell", "volume": "0.11", "price": "2955.12"}
@@ -139,6 +142,47 @@ def test_it_takes_market_orders(
     assert (order["state"], order["executed_volume"]) == ("done", "0.1")
 
 
+def test_it_refuses_a_market_order_that_the_book_cannot_fill(
+    alice: Member, bob: Member, alices_bot: ApiClient, bobs_bot: ApiClient
+) -> None:
+    fund(alice, "10 btc", "10000 cny")
+    fund(bob, "10 btc", "10000 cny")
+    for side, prices in (("sell", ("100", "1000")), ("buy", ("90", "9"))):
+        for price in prices:
+            place(alices_bot, side=side, price=price, volume="1")
+    match("btccny")
+
+    def why(side: str, volume: str) -> str:
+        terms = {"market": "btccny", "ord_type": "market", "side": side}
+        answer = bobs_bot.post("orders", **terms, volume=volume)
+        status, code, message = error(answer)
+        assert (status, code) == (400, 2002)
+        return message.removeprefix(CREATION_FAILED)
+
+    for side in ("buy", "sell"):
+        assert why(side, "2.0001") == "Market is not deep enough"
+        # Two levels hold as much, but the second is too far from the first.
+        assert why(side, "1.5") == "Volume too large"
+    assert not Order.objects.filter(member_id=bob.pk).exists()
+    fits = bobs_bot.post(
+        "orders", market="btccny", ord_type="market", side="buy", volume="1"
+    )
+    assert fits.status_code == 201
+
+
+def test_it_takes_zeros_behind_the_last_digit(
+    alice: Member, alices_bot: ApiClient
+) -> None:
+    fund(alice, "1 btc")
+
+    answer = alices_bot.post(
+        "orders", **{**SELL, "volume": "0.1" + "0" * 25, "price": "2955.10" + "0" * 30}
+    )
+
+    assert (answer.status_code, answer.json()["volume"]) == (201, "0.1")
+    assert answer.json()["price"] == "2955.1"
+
+
 @pytest.mark.promise("I-15")
 def test_it_answers_the_same_order_to_the_same_client_id(
     alice: Member, alices_bot: ApiClient
@@ -175,7 +219,10 @@ BAD_TERMS = [
         {"volume": "9" * 9999},
         "Validation failed: Volume must be a plain decimal number",
     ),
-    ({"volume": "0." + "1" * 19}, "Validation failed: Volume must be a plain decimal"),
+    ({"volume": "0." + "3" * 19}, "The amount must be a multiple of 0.0001"),
+    ({"price": "10." + "1" * 40}, "The price must be a multiple of 0.01"),
+    ({"price": "10." + "1" * 41}, "Validation failed: Price must be a plain decimal"),
+    ({"price": "0." + "0" * 40}, "Validation failed: Price must be greater than 0"),
     (
         {"price": "x", "volume": "0"},
         "Validation failed: Price must be greater than 0, ",
@@ -364,6 +411,44 @@ def test_it_lists_orders_by_state_page_and_order(
     assert ids(page="9" * 18) == []
 
 
+def test_each_state_of_ours_is_one_of_the_ancestors() -> None:
+    shown = {
+        state: shapes.order(
+            Order(state=state, side="buy", market_id="btccny", created_at=NOW, filled=0)
+        )["state"]
+        for state in Order.State.values
+    }
+
+    assert shown == {
+        "pending": "wait",
+        "open": "wait",
+        "filled": "done",
+        "cancelled": "cancel",
+        "rejected": "cancel",
+    }
+
+
+def test_it_averages_prices_to_eight_digits_also_after_a_cancel(
+    alice: Member, bob: Member, alices_bot: ApiClient, bobs_bot: ApiClient
+) -> None:
+    fund(alice, "10 btc")
+    fund(bob, "1000 cny")
+    for price, volume in (("100", "0.1"), ("101", "0.2"), ("103", "0.4")):
+        place(alices_bot, price=price, volume=volume)
+    bought = place(bobs_bot, side="buy", price="103", volume="1")
+    match("btccny")
+    bobs_bot.post("order/delete", id=bought)
+    match("btccny")
+
+    order = bobs_bot.get("order", id=bought).json()
+
+    assert (order["state"], order["executed_volume"]) == ("cancel", "0.7")
+    # (10 + 20.2 + 41.2) / 0.7 = 102
+    assert order["avg_price"] == "102.0"
+    part = Order(funds_used=Decimal("20.2"), filled=Decimal("0.3"))
+    assert queries.average_price(part) == Decimal("67.33333333")
+
+
 def test_it_holds_the_bounds_of_lists(alices_bot: ApiClient) -> None:
     def refusal(**params: object) -> tuple[int, int, str]:
         return error(alices_bot.get("orders", **{"market": "btccny", **params}))
@@ -405,6 +490,8 @@ def test_it_opens_each_route_to_its_scopes(alice: Member) -> None:
         ("GET", "orders"): {"all", "history", "trade"},
         ("GET", "order"): {"all", "history", "trade"},
         ("POST", "orders"): {"all", "trade"},
+        ("POST", "orders/multi"): {"all", "trade"},
+        ("GET", "trades/my"): {"all", "history"},
         ("POST", "order/delete"): {"all", "trade"},
         ("POST", "orders/clear"): {"all", "trade"},
         ("GET", "markets"): {"all", "profile", "history", "trade"},

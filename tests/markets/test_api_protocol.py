@@ -47,8 +47,9 @@ def test_it_speaks_nothing_else(browser: Client) -> None:
 
 
 def test_it_knows_no_other_paths(browser: Client) -> None:
-    for path in ("", "nothing", "markets/", "order/delete/1", "%00"):
-        answer = browser.get(f"/api/v2/{path}")
+    paths = ("", "/", "/nothing", "/markets/", "/order/delete/1", "/%00", "/docs/")
+    for path in (*paths, "/docsx", "/docs.json"):
+        answer = browser.get(f"/api/v2{path}")
 
         assert (answer.status_code, answer.content) == (404, b"Not Found"), path
         assert answer["Content-Type"] == "text/plain"

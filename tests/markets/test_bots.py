@@ -15,10 +15,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.utils import timezone
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from accounts import members, tokens
@@ -437,6 +440,24 @@ def test_it_answers_at_any_path_on_its_own_port(
         for path in ("/", "", "/socket", "/ws/v2"):
             with stream.watch(path) as websocket:
                 assert authenticate(websocket, make_token(alice)) == WELCOME
+
+
+def test_it_says_to_plain_http_what_is_spoken_here(stream: Stream) -> None:
+    for path in ("/", "/ws/v2"):
+        with pytest.raises(HTTPError) as refused:
+            urlopen(f"http://127.0.0.1:{stream.port}{path}", timeout=5)
+
+        assert refused.value.code == 426
+        assert refused.value.headers["upgrade"] == "websocket"
+        refused.value.close()
+
+
+def test_it_refuses_other_paths_without_an_alarm(stream: Stream) -> None:
+    with pytest.raises(InvalidStatus) as refused, stream.watch("/ws/nothing"):
+        pass
+
+    assert refused.value.response.status_code == 403
+    assert "Traceback" not in "".join(stream.process.words())
 
 
 def test_it_holds_nothing_of_who_left(alice: Member) -> None:
