@@ -78,6 +78,10 @@ class KeyForm(forms.Form):
         self._choices("scopes", [(name, _SCOPES[name]) for name in offered])
         self._choices("life", _lives(key))
 
+    def clean_label(self) -> str:
+        """One line: it stands in mails, among other lines."""
+        return " ".join(self.cleaned_data["label"].split())
+
     def terms(self) -> Terms:
         """Return what was filled in, once it is valid."""
         filled = self.cleaned_data

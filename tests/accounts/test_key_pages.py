@@ -140,6 +140,13 @@ def test_it_says_at_the_field_what_is_wrong(
     assert dump() == before
 
 
+def test_a_name_is_one_line(browser: Client) -> None:
+    """It stands in mails, where a line of its own could pass for one of ours."""
+    browser.post(NEW, form(label="Ledger\n\n[Win](https://evil.example)\r\n"))
+
+    assert ApiToken.objects.get().label == "Ledger [Win](https://evil.example)"
+
+
 def test_it_takes_networks_as_people_write_lists(browser: Client) -> None:
     text = "192.0.2.7, 198.51.100.0/24\r\n2001:db8::/48\n"
 
