@@ -82,6 +82,12 @@ class KeyForm(forms.Form):
         """One line: it stands in mails, among other lines."""
         return " ".join(self.cleaned_data["label"].split())
 
+    def clean(self) -> dict[str, Any]:
+        filled: dict[str, Any] = super().clean() or {}
+        if filled.get("life") == _NEVER and not filled.get("trusted_ips", "").strip():
+            self.add_error("life", tokens.LivesTooLong.text)
+        return filled
+
     def terms(self) -> Terms:
         """Return what was filled in, once it is valid."""
         filled = self.cleaned_data

@@ -122,6 +122,7 @@ def test_it_has_sensible_defaults(browser: Client) -> None:
         ({"life": "36500"}, 400, "life"),
         ({"life": "keep"}, 400, "life"),
         ({"life": "365"}, 422, "life"),
+        ({"life": "never"}, 400, "life"),
         ({"trusted_ips": "192.0.2.7/24"}, 400, "trusted_ips"),
         ({"trusted_ips": "nowhere"}, 400, "trusted_ips"),
         ({"scopes": ["withdraw"]}, 422, "trusted_ips"),

@@ -158,6 +158,53 @@ def test_it_answers_hostile_bodies_that_are_well_signed(bot: HeaderClient) -> No
         assert code(answer)[0] in {400, 413}, body[:20]
 
 
+@pytest.mark.promise("S-48")
+@pytest.mark.parametrize(
+    ("proxies", "status"), [([], 403), (["127.0.0.0/8"], 200), (["10.0.0.0/8"], 403)]
+)
+def test_it_believes_a_forwarded_address_from_our_proxies_alone(
+    alice: Member, settings: Settings, proxies: list[str], status: int
+) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    issued = make_token(alice, trusted_ips=["198.51.100.9"])
+    bot = HeaderClient(issued, HTTP_X_FORWARDED_FOR="198.51.100.9")
+
+    assert bot.get("members/me").status_code == status
+
+
+CHECKS = [
+    "accounts.throttling.count_key",
+    "accounts.throttling.count_member",
+    "accounts.scopes.open_any",
+    "accounts.networks.is_within",
+    "accounts.tokens.hmac.compare_digest",
+    "accounts.signed_headers.canonical",
+    "accounts.last_use.note",
+]
+
+
+@pytest.mark.promise("S-77")
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("is_remembered", [False, True])
+def test_a_check_that_breaks_refuses(
+    alice: Member, monkeypatch: pytest.MonkeyPatch, check: str, is_remembered: bool
+) -> None:
+    fund(alice, "1 btc")
+    bot = HeaderClient(make_token(alice, trusted_ips=["127.0.0.1"]))
+    if is_remembered:
+        bot.get("members/me")
+
+    def break_down(*_: object, **__: object) -> None:
+        raise RuntimeError("this check is broken")
+
+    monkeypatch.setattr(check, break_down)
+
+    answer = bot.post("orders", SELL)
+
+    assert code(answer) == (500, 2000)
+    assert not Order.objects.exists()
+
+
 # --- Limits -------------------------------------------------------------------------
 
 
