@@ -1,10 +1,11 @@
 """
 Limits of rate: crude counters in fixed windows, as the ancestor kept them.
 
-Every request counts for its client's address; a signed one also for its key. A leaf
-module: it knows keys, addresses and the cache, and nothing of requests or members. The
-counters live in Django's cache, so they hold across processes exactly where the cache
-does (Redis), and losing them costs nobody money.
+A request counts for its client's address; a signed one for its key and, over all keys,
+for its member, for whom what is done on pages counts, too. A leaf module: it knows
+keys, members, addresses and the cache, and nothing of requests. The counters live in
+Django's cache, so they hold across processes exactly where the cache does (Redis), and
+losing them costs nobody money.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ from exchange.lib.errors import TooMany
 SIGN_INS_PER_ACCOUNT_AND_ADDRESS = 10
 SIGN_INS_PER_ACCOUNT = 100
 SIGN_INS_PER_ADDRESS = 100
+
+
+# Who placed too much must still get out: cancels are counted apart, and twice as many
+# may come.
+_TIMES = {"cancels": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +59,25 @@ def count_address(address: str, *, now: datetime, bucket: str = "all") -> Standi
     """
     Count a request of this client address. Raises LimitReached.
 
-    Each bucket has the whole limit to itself: cancels have one of their own, so that
-    who placed too much can still get out.
+    Each bucket has the whole limit to itself, and "cancels" has twice that.
     """
-    name = f"address:{bucket}:{address}"
-    return _count(name, settings.RATE_LIMIT_PER_ADDRESS, now)
+    limit = settings.RATE_LIMIT_PER_ADDRESS * _TIMES.get(bucket, 1)
+    return _count(f"address:{bucket}:{address}", limit, now)
 
 
 def count_key(access_key: str, *, now: datetime, bucket: str = "all") -> Standing:
     """Count a signed request of this key, in a bucket as above. Raises LimitReached."""
-    return _count(f"key:{bucket}:{access_key}", settings.RATE_LIMIT_PER_KEY, now)
+    limit = settings.RATE_LIMIT_PER_KEY * _TIMES.get(bucket, 1)
+    return _count(f"key:{bucket}:{access_key}", limit, now)
+
+
+def count_member(member_id: int, *, now: datetime, bucket: str = "all") -> Standing:
+    """
+    Count a request of this member, by whatever key or page, in a bucket as above.
+    Raises LimitReached.
+    """
+    limit = settings.RATE_LIMIT_PER_MEMBER * _TIMES.get(bucket, 1)
+    return _count(f"member:{bucket}:{member_id}", limit, now)
 
 
 def count_sign_in(*, email: str, address: str, now: datetime) -> None:

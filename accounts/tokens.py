@@ -1,53 +1,54 @@
 """
-API tokens: issue, revoke, and believe a signed request or not.
+API tokens: issue, revoke, and believe whoever signed.
 
-The scheme is the ancestor's, so that its bots trade here unchanged: an HMAC-SHA256 over
-`VERB|path|canonical query`, and a tonce (milliseconds) that works once. The secret must
-be readable to check it; it is stored encrypted under PIXIU_MASTER_KEY and bound to its
-access key. How parameters are collected from a request is the API's business.
+The secret must be readable to check a signature; it is stored encrypted under
+PIXIU_MASTER_KEY and bound to its access key. How requests are signed is the business of
+the schemes (accounts.tonces, accounts.signed_headers), which bring what they signed
+here; what members do with their keys is in accounts.keys.
 """
 
 from __future__ import annotations
 
 import hmac
 import json
-import re
 import secrets
 import string
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from django.db import connection
+from django.utils.translation import gettext_lazy as _
 
+from accounts import last_use, networks
+from accounts import scopes as scopes_of_keys
 from accounts.models.members import Member
-from accounts.models.tokens import ApiToken, UsedTonce
+from accounts.models.tokens import ApiToken
 from exchange.lib import audit
-from exchange.lib.errors import BrokenPromise, Invalid, NotAllowed, NotSignedIn
+from exchange.lib.errors import BrokenPromise, NotAllowed, NotSignedIn, Refused
 from exchange.lib.prepared import Statement
 from exchange.lib.sealed import seal, unseal
-from exchange.lib.transactions import transaction
+from exchange.lib.transactions import transaction, transaction_required
 
-WINDOW_SECONDS = 30  # the ancestor's
-SCOPES = frozenset({"all", "profile", "history", "trade"})
+# A key that works from anywhere is found and used by whoever finds it: not for ever.
+LIFE_ANYWHERE = timedelta(days=90)
 
-# A tonce this far ahead is refused without being kept: it could be replayed only after
-# that time, and keeping it would let a key fill our disk with the years to come.
-_KEPT_AHEAD = timedelta(days=1)
 _LETTERS = string.ascii_letters + string.digits
 _ACCESS_KEY_LENGTH = 40
 _SECRET_KEY_LENGTH = 43  # 62^43 > 2^256
 _SEALED_FOR = "api tokens"
-_WINDOW_MS = WINDOW_SECONDS * 1000
-_TONCE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
-class UnknownScope(Invalid):
-    """A scope that no route asks for."""
+class LivesTooLong(Refused):
+    """A key that any address may use was to outlive LIFE_ANYWHERE."""
 
-    code = "unknown_scope"
+    code = "key_lives_too_long"
+    text = _(
+        "A key that works from any address ends after 90 days at most. List the"
+        " addresses it is used from, or choose a shorter time."
+    )
 
 
 class UnknownKey(NotSignedIn):
@@ -86,18 +87,6 @@ class AddressNotTrusted(NotAllowed):
     code = "address_not_trusted"
 
 
-class TonceUsed(NotSignedIn):
-    """A request with this tonce was seen before."""
-
-    code = "tonce_used"
-
-
-class TonceOutsideWindow(NotSignedIn):
-    """The tonce is too far from our clock."""
-
-    code = "tonce_outside_window"
-
-
 @dataclass(frozen=True, slots=True)
 class Issued:
     """A new pair of keys. The secret can be read here, once, and nowhere later."""
@@ -107,21 +96,13 @@ class Issued:
     secret_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """The three parameters that make a request a signed one, as they came."""
-
-    access_key: str
-    tonce: str
-    signature: str
-
-
 class Claim(NamedTuple):
     """Who was believed on a connection that stays open: by which token, and where."""
 
     token_id: int
     member_id: int
     address: str
+    scopes: tuple[str, ...] = ()  # any of which the key must still have
 
 
 def issue(
@@ -134,72 +115,92 @@ def issue(
     expires_at: datetime | None = None,
 ) -> Issued:
     """
-    Give a member a new pair of keys. `trusted_ips` are addresses or networks; none
-    means any. Raises UnknownScope.
+    Give a member a new pair of keys, as programs of ours do. Members create theirs by
+    accounts.keys, which asks and tells more; what is refused is said at `add`.
     """
-    if not scopes or not SCOPES.issuperset(scopes):
-        raise UnknownScope(f"Scopes are {', '.join(sorted(SCOPES))}.")
+    with transaction():
+        return add(
+            member=member,
+            now=now,
+            label=label,
+            scopes=scopes,
+            trusted_ips=trusted_ips,
+            expires_at=expires_at,
+            by=f"member:{member.pk}",
+        )
+
+
+@transaction_required
+def add(
+    *,
+    member: Member,
+    now: datetime,
+    label: str,
+    scopes: Collection[str],
+    trusted_ips: Sequence[str],
+    expires_at: datetime | None,
+    by: str,
+    form_id: UUID | None = None,
+) -> Issued:
+    """
+    Write down a new pair of keys. `trusted_ips` are addresses or networks; none means
+    any. Without an end it lives as long as it may.
+
+    Raises BadNetwork, UnknownScope, NetworksMissing or LivesTooLong.
+    """
+    trusted = networks.normalised(trusted_ips)
     access_key = _random_text(_ACCESS_KEY_LENGTH)
     secret_key = _random_text(_SECRET_KEY_LENGTH)
-    with transaction():
-        token = ApiToken.objects.create(
-            member=member,
-            label=label,
-            access_key=access_key,
-            # Bound to its access key: moved to another row it does not open.
-            secret_encrypted=seal(
-                secret_key.encode(), purpose=_SEALED_FOR, bound_to=access_key
-            ),
-            scopes=" ".join(sorted(scopes)),
-            trusted_ips=[str(ip_network(text)) for text in trusted_ips],
-            created_at=now,
-            expires_at=expires_at,
-        )
-        audit.record(
-            f"member:{member.pk}", "token_issued", f"token:{token.pk}", label=label
-        )
+    token = ApiToken.objects.create(
+        member=member,
+        label=label,
+        access_key=access_key,
+        # Bound to its access key: moved to another row it does not open.
+        secret_encrypted=seal(
+            secret_key.encode(), purpose=_SEALED_FOR, bound_to=access_key
+        ),
+        scopes=scopes_of_keys.written(scopes, networks=trusted),
+        trusted_ips=trusted,
+        form_id=form_id,
+        created_at=now,
+        expires_at=end_of(expires_at, trusted, now=now),
+    )
+    audit.record(
+        by, "token_issued", f"token:{token.pk}", label=label, scopes=token.scopes
+    )
     return Issued(token, access_key, secret_key)
 
 
-def revoke(*, token: ApiToken, by: str, now: datetime) -> None:
+def end_of(
+    expires_at: datetime | None, trusted: Collection[str], *, now: datetime
+) -> datetime | None:
+    """
+    Return when a key that trusts these networks ends: as wished, else as late as it
+    may, which is never (None) where it trusts only some. Raises LivesTooLong.
+    """
+    if trusted:
+        return expires_at
+    latest = now + LIFE_ANYWHERE
+    if expires_at is not None and expires_at > latest:
+        raise LivesTooLong
+    return expires_at or latest
+
+
+def revoke(*, token: ApiToken, by: str, now: datetime, reason: str = "") -> None:
     """Make the keys useless from the next request on. Twice is once."""
     with transaction():
-        live = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
-        if live.update(revoked_at=now):
-            audit.record(by, "token_revoked", f"token:{token.pk}")
+        strike(token=token, by=by, now=now, reason=reason)
 
 
-def verify_request(
-    *,
-    credentials: Credentials,
-    payload: str,
-    scopes: Collection[str],
-    address: str,
-    now: datetime,
-) -> ApiToken:
-    """
-    Believe a signed request: return its token, with `.member` at hand.
-
-    `payload` is `VERB|path|canonical query`; any one of `scopes` opens the route, none
-    means that any key does. The order of the checks is part of the contract: the key,
-    then what it may do, then the signature, then the tonce. So a stranger can neither
-    use up a tonce nor learn from one.
-
-    The tonce is recorded and committed before this returns, whatever becomes of the
-    request: a refused one cannot be sent again.
-
-    Raises UnknownKey, KeyDisabled, KeyExpired, ScopeMissing, BadSignature,
-    AddressNotTrusted, TonceUsed or TonceOutsideWindow.
-    """
-    request = _Signed(credentials, payload, scopes, address, now)
-    remembered = _remembered.get(credentials.access_key)
-    if remembered is not None and _is_believed(remembered, request):
-        return remembered.token
-    known = _read(credentials.access_key)
-    _demand_believable(known, request)
-    _use_up(known.token, credentials.tonce, now)
-    _remember(known)
-    return known.token
+@transaction_required
+def strike(*, token: ApiToken, by: str, now: datetime, reason: str = "") -> bool:
+    """Revoke, in the transaction at hand; say whether there was something to revoke."""
+    live = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
+    if not live.update(revoked_at=now):
+        return False
+    why = {"reason": reason} if reason else {}
+    audit.record(by, "token_revoked", f"token:{token.pk}", **why)
+    return True
 
 
 def verify_answer(
@@ -215,22 +216,19 @@ def verify_answer(
     Believe the answer to a challenge that was given out once: return its token.
 
     The answer is the signature of the access key with the challenge behind it. Raises
-    what verify_request raises, tonces apart.
+    what `believe` raises.
     """
-    token, secret_key, _ = _read(access_key)
-    _demand_live(token, now)
-    _demand_scope(token, scopes)
-    expected = sign(access_key + challenge, secret_key=secret_key)
-    if not hmac.compare_digest(expected.encode(), answer.encode()):
-        raise BadSignature("The answer is incorrect.")
-    _demand_address(token, address)
-    return token
+    message = (access_key + challenge).encode()
+    known = _read(access_key)
+    _demand_believable(known, Signed(access_key, message, answer, scopes, address, now))
+    last_use.note(known.token, address=address, now=now)
+    return known.token
 
 
 def still_good(claims: Collection[Claim], *, now: datetime) -> set[Claim]:
     """
     Return those of the claims that would be believed anew: the token lives, its member
-    may use it, and it trusts the address.
+    may use it, it has such a scope, and it trusts the address.
     """
     ids = {claim.token_id for claim in claims}
     live = ApiToken.objects.filter(pk__in=ids, revoked_at=None)
@@ -245,6 +243,7 @@ def still_good(claims: Collection[Claim], *, now: datetime) -> set[Claim]:
 def _is_good(token: ApiToken, claim: Claim, now: datetime) -> bool:
     try:
         _demand_live(token, now)
+        _demand_scope(token, claim.scopes)
         _demand_address(token, claim.address)
     except (NotSignedIn, NotAllowed):
         return False
@@ -253,19 +252,11 @@ def _is_good(token: ApiToken, claim: Claim, now: datetime) -> bool:
 
 def sign(payload: str, *, secret_key: str) -> str:
     """Return the signature of a payload, as a client computes it."""
-    return hmac.digest(secret_key.encode(), payload.encode(), "sha256").hex()
+    return _signature(payload.encode(), secret_key)
 
 
-def forget_old_tonces(*, now: datetime) -> int:
-    """
-    Delete tonces too old to be accepted anyway, and return how many they were.
-
-    They are kept for twice the window, so that one clock running ahead of another
-    reopens nothing.
-    """
-    oldest = _milliseconds(now) - 2 * WINDOW_SECONDS * 1000
-    count, _ = UsedTonce.objects.filter(tonce__lt=oldest).delete()
-    return count
+def _signature(payload: bytes, secret_key: str) -> str:
+    return hmac.digest(secret_key.encode(), payload, "sha256").hex()
 
 
 # Note [A key is remembered, and never believed unseen]: reading token and member and
@@ -275,59 +266,95 @@ def forget_old_tonces(*, now: datetime) -> int:
 # is read anew, and judged by what is true now.
 
 
-@dataclass(frozen=True, slots=True)
-class _Signed:
+class Signed(NamedTuple):
     """A signed request, as it is to be judged."""
 
-    credentials: Credentials
-    payload: str
+    access_key: str
+    payload: bytes
+    signature: str
     scopes: Collection[str]
     address: str
     now: datetime
 
 
-class _Known(NamedTuple):
+class Once(Protocol):
+    """What makes a signed request work once: a tonce, or a nonce with its time."""
+
+    def is_in_time(self, now: datetime) -> bool:
+        """Say whether it is well formed, and near enough to our clock."""
+
+    def record(self, token: ApiToken, versions: Versions | None = None) -> bool:
+        """Use it up as `Recorder.write` does."""
+
+    def use_up(self, token: ApiToken, now: datetime) -> None:
+        """Use it up, or say why it is refused."""
+
+
+class Known(NamedTuple):
     """A token with its member, its secret, and the versions of the two rows."""
 
     token: ApiToken
     secret_key: str
-    versions: tuple[str, str]
+    versions: Versions
 
 
-_remembered: dict[str, _Known] = {}
+Versions = tuple[str, str]
+
+_remembered: dict[str, Known] = {}
 _REMEMBERED_MAX = 10_000
 
 
-def _remember(known: _Known) -> None:
+def believe(request: Signed, once: Once) -> ApiToken:
+    """
+    Believe a request that was signed in either way: return its token, with `.member`
+    at hand. Any one of the scopes opens the route; none means that any key does.
+
+    The order of the checks is part of the contract: the key, then what it may do, then
+    the signature, the address, and last what works once. So a stranger can neither use
+    up anything nor learn from it. That is recorded and committed before this returns,
+    whatever becomes of the request: a refused one cannot be sent again.
+
+    Raises UnknownKey, KeyDisabled, KeyExpired, ScopeMissing, BadSignature,
+    AddressNotTrusted, or what `once` has to say.
+    """
+    known = _remembered.get(request.access_key)
+    if known is None or not _is_believed(known, request, once):
+        known = _read(request.access_key)
+        _demand_believable(known, request)
+        once.use_up(known.token, request.now)
+        _remember(known)
+    last_use.note(known.token, address=request.address, now=request.now)
+    return known.token
+
+
+def _remember(known: Known) -> None:
     if len(_remembered) >= _REMEMBERED_MAX:
         _remembered.clear()
     _remembered[known.token.access_key] = known
 
 
-def _is_believed(known: _Known, request: _Signed) -> bool:
+def _is_believed(known: Known, request: Signed, once: Once) -> bool:
     """Judge a request by what is remembered; False says only that one has to look."""
-    tonce = _milliseconds_in(request.credentials.tonce)
-    if tonce is None or not _is_in_time(tonce, request.now):
+    if not once.is_in_time(request.now):
         return False
     try:
         _demand_believable(known, request)
     except (NotSignedIn, NotAllowed):
         return False
-    return _record(known.token, tonce, known.versions)
+    return once.record(known.token, known.versions)
 
 
-def _demand_believable(known: _Known, request: _Signed) -> None:
-    token, credentials = known.token, request.credentials
+def _demand_believable(known: Known, request: Signed) -> None:
+    token = known.token
     _demand_live(token, request.now)
     _demand_scope(token, request.scopes)
-    expected = sign(request.payload, secret_key=known.secret_key)
-    given = credentials.signature.encode()
-    if not hmac.compare_digest(expected.encode(), given):
-        raise BadSignature(f"Signature {credentials.signature} is incorrect.")
+    expected = _signature(request.payload, known.secret_key)
+    if not hmac.compare_digest(expected.encode(), request.signature.encode()):
+        raise BadSignature(f"Signature {request.signature} is incorrect.")
     _demand_address(token, request.address)
 
 
-def _read(access_key: str) -> _Known:
+def _read(access_key: str) -> Known:
     """Read token and member in one statement; the ORM would cost ten times as much."""
     with connection.cursor() as cursor:
         _TOKEN_WITH_MEMBER.run(cursor, {"access_key": access_key})
@@ -339,7 +366,7 @@ def _read(access_key: str) -> _Known:
     token: ApiToken = ApiToken.from_db("default", _TOKEN_FIELDS, fields[:width])
     token.trusted_ips = json.loads(token.trusted_ips)  # as JSONField would read it
     token.member = Member.from_db("default", _MEMBER_FIELDS, fields[width:])
-    return _Known(token, _decrypt(token), (token_version, member_version))
+    return Known(token, _decrypt(token), (token_version, member_version))
 
 
 _TOKEN_FIELDS = [field.attname for field in ApiToken._meta.concrete_fields]
@@ -360,111 +387,89 @@ WHERE token.access_key = %(access_key)s AND token.revoked_at IS NULL
 
 
 def _demand_live(token: ApiToken, now: datetime) -> None:
-    if token.member.api_disabled or not token.member.is_active:
+    member = token.member
+    if member.api_disabled or not (member.is_active and member.is_activated):
         raise KeyDisabled(f"The access key {token.access_key} is disabled.")
     if token.expires_at is not None and token.expires_at <= now:
         raise KeyExpired(f"The access key {token.access_key} has expired.")
 
 
 def _demand_scope(token: ApiToken, scopes: Collection[str]) -> None:
-    has = token.scopes.split()
-    if scopes and "all" not in has and not set(scopes).intersection(has):
+    if not scopes_of_keys.open_any(token.scopes, scopes):
         raise ScopeMissing("Requested API is out of access key scopes.")
 
 
 def _demand_address(token: ApiToken, address: str) -> None:
-    if not token.trusted_ips:
-        return
-    try:
-        host = ip_address(address)
-    except ValueError as error:
-        raise AddressNotTrusted("Forbidden") from error
-    if not any(host in ip_network(network) for network in token.trusted_ips):
+    if token.trusted_ips and not networks.is_within(address, token.trusted_ips):
         raise AddressNotTrusted("Forbidden")
 
 
-def _use_up(token: ApiToken, text: str, now: datetime) -> None:
-    """Record the tonce, then look whether it was in time: 2006 before 2007."""
-    tonce, now_ms = _milliseconds_in(text), _window_middle(now)
-    ahead_ms = int(_KEPT_AHEAD.total_seconds() * 1000)
-    if tonce is not None and now_ms - 2 * _WINDOW_MS <= tonce <= now_ms + ahead_ms:
-        if not _record(token, tonce):
-            raise TonceUsed(
-                f"The tonce {tonce} has already been used"
-                f" by access key {token.access_key}."
-            )
-        if _is_in_time(tonce, now):
-            return
-    raise TonceOutsideWindow(
-        f"The tonce {text} is invalid, current timestamp is {now_ms}."
-    )
-
-
-def _milliseconds_in(text: str) -> int | None:
-    return int(text) if _TONCE.fullmatch(text) else None
-
-
-def _is_in_time(tonce: int, now: datetime) -> bool:
-    return abs(tonce - _window_middle(now)) <= _WINDOW_MS
-
-
-def _window_middle(now: datetime) -> int:
-    return _milliseconds(now.replace(microsecond=0))
-
-
-def _record(
-    token: ApiToken, tonce: int, versions: tuple[str, str] | None = None
-) -> bool:
+class Recorder:
     """
-    Write the tonce down and commit; say whether it was new, and, where versions are
-    given, whether token and member still are of these.
+    Writes down what works once, and commits: the two statements of one table.
 
     One message to the server is one transaction of its own. It need not wait for the
     disk: the commit of whatever the request then does flushes it, too.
     """
-    if connection.in_atomic_block:
-        raise BrokenPromise("A tonce is committed before the work, not with it.")
-    with connection.cursor() as cursor:
-        if versions is None:
-            _RECORD.run(cursor, {"token": token.pk, "tonce": tonce})
-        else:
-            values = (token.pk, tonce, *versions)
-            names = ("token", "tonce", "token_version", "member_version")
-            _RECORD_UNCHANGED.run(cursor, dict(zip(names, values, strict=True)))
-        return bool(cursor.rowcount == 1)
+
+    def __init__(self, table: str, **types: str) -> None:
+        columns = ", ".join(types)
+        values = ", ".join(f"%({name})s" for name in types)
+        into = f"INSERT INTO {table} (token_id, {columns})"
+        self._anew = Statement(
+            f"record_{table}",
+            f"{into} VALUES (%(token)s, {values}) ON CONFLICT DO NOTHING",
+            {"token": "bigint", **types},
+            before=_NO_WAIT,
+        )
+        self._unchanged = Statement(
+            f"record_{table}_unchanged",
+            f"{into} SELECT token.id, {values} {_AS_REMEMBERED} ON CONFLICT DO NOTHING",
+            {
+                "token": "bigint",
+                **types,
+                "token_version": "xid",
+                "member_version": "xid",
+            },
+            before=_NO_WAIT,
+        )
+
+    def write(
+        self, token: ApiToken, versions: Versions | None, **values: object
+    ) -> bool:
+        """
+        Say whether it was new, and, where versions are given, whether token and member
+        still are of these.
+        """
+        if connection.in_atomic_block:
+            raise BrokenPromise("What works once is committed before the work.")
+        values["token"] = token.pk
+        statement = self._anew
+        if versions is not None:
+            statement = self._unchanged
+            values["token_version"], values["member_version"] = versions
+        with connection.cursor() as cursor:
+            statement.run(cursor, values)
+            return bool(cursor.rowcount == 1)
 
 
 _NO_WAIT = "SET LOCAL synchronous_commit TO off"
-_RECORD = Statement(
-    "record_tonce",
-    "INSERT INTO accounts_usedtonce (token_id, tonce) VALUES (%(token)s, %(tonce)s)"
-    " ON CONFLICT DO NOTHING",
-    {"token": "bigint", "tonce": "bigint"},
-    before=_NO_WAIT,
-)
-_RECORD_UNCHANGED = Statement(
-    "record_tonce_unchanged",
-    """
-INSERT INTO accounts_usedtonce (token_id, tonce)
-SELECT token.id, %(tonce)s
+_AS_REMEMBERED = """
 FROM accounts_apitoken AS token JOIN accounts_member AS member
     ON member.id = token.member_id
 WHERE token.id = %(token)s AND token.xmin = %(token_version)s
     AND member.xmin = %(member_version)s
-ON CONFLICT DO NOTHING
-""",
-    {
-        "token": "bigint",
-        "tonce": "bigint",
-        "token_version": "xid",
-        "member_version": "xid",
-    },
-    before=_NO_WAIT,
-)
+"""
 
 
-def _milliseconds(now: datetime) -> int:
-    return int(now.timestamp() * 1000)
+def milliseconds(at: datetime) -> int:
+    """Return a moment as clients write it: milliseconds since 1970."""
+    return int(at.timestamp() * 1000)
+
+
+def milliseconds_of(span: timedelta) -> int:
+    """Return a span of time in milliseconds."""
+    return span // timedelta(milliseconds=1)
 
 
 def _random_text(length: int) -> str:

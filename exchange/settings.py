@@ -273,6 +273,10 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 RATE_WINDOW_SECONDS = 300
 RATE_LIMIT_PER_KEY = env.number("RATE_LIMIT_PER_KEY", 6000, low=1)
 RATE_LIMIT_PER_ADDRESS = env.number("RATE_LIMIT_PER_ADDRESS", 6000, low=1)
+# Over all keys and pages of a member.
+RATE_LIMIT_PER_MEMBER = env.number(
+    "RATE_LIMIT_PER_MEMBER", 5 * RATE_LIMIT_PER_KEY, low=1
+)
 
 # --- Mail -------------------------------------------------------------------------
 

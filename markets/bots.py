@@ -3,8 +3,8 @@ The ancestor's websocket API, for bots: a challenge, an answer, and then everyth
 
 Frames are JSON objects whose one key is the type of the message. Books are told as one
 order a price level, so that nobody's orders can be followed; own trades come with own
-orders as REST v2 shows them. A key is looked at again every few seconds: who lost it is
-let go.
+orders as REST v2 shows them. A key is looked at again every second: who lost it is let
+go.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from markets.api import shapes
 from markets.book_feed import Level, Mirror
 from markets.consumers import TOO_MUCH, Pumped
 from markets.models import Order, Trade
-from markets.streams import LEVELS_KEPT, RECHECK_SECONDS, Frames, Hub, Socket, hub
+from markets.streams import LEVELS_KEPT, Frames, Hub, Socket, hub
 
 # What a bot is told of its trades includes its orders: its key must open one of these.
 SCOPES = ("history", "trade")
@@ -37,6 +37,8 @@ NOT_AUTHENTICATED = 4001
 CHALLENGE_BYTES = 40
 TRIES_MAX = 5
 ANSWER_SECONDS_MAX = 60.0
+# How long a key is still believed that was revoked, or lost what it needs here.
+RECHECK_SECONDS = 1.0
 MESSAGES_MAX = 60  # that a bot may send in a minute: one, ever, is enough
 SIZE_MAX = 4096  # of each
 
@@ -55,7 +57,7 @@ class BotSocket(Socket):
 
     def __init__(self, token: ApiToken, address: str) -> None:
         super().__init__(token.member_id)
-        self.claim = tokens.Claim(token.pk, token.member_id, address)
+        self.claim = tokens.Claim(token.pk, token.member_id, address, SCOPES)
 
 
 class Levels:

@@ -144,8 +144,8 @@ def candle_rows(request: HttpRequest, market_id: str) -> HttpResponse:
 @refusals.as_json
 def place(request: HttpRequest, market_id: str) -> HttpResponse:
     """Take an order and answer it; see orders.place for what is refused."""
-    now = _counted(request)
-    member, body = _member(request), _body(request)
+    member, now = _acting(request)
+    body = _body(request)
     order = orders.place(
         member=member,
         market_id=market_id,
@@ -161,8 +161,7 @@ def place(request: HttpRequest, market_id: str) -> HttpResponse:
 @refusals.as_json
 def cancel(request: HttpRequest, market_id: str, order_id: int) -> HttpResponse:
     """Ask for one order to be cancelled; the stream tells when it was."""
-    now = _counted(request)
-    member = _member(request)
+    member, now = _acting(request, bucket="cancels")
     known = queries.order_of(member, order_id)
     if known is None or known.market_id != market_id:
         raise UnknownOrder
@@ -174,8 +173,8 @@ def cancel(request: HttpRequest, market_id: str, order_id: int) -> HttpResponse:
 @refusals.as_json
 def clear(request: HttpRequest, market_id: str) -> HttpResponse:
     """Ask for all orders in a market to be cancelled, on one side where given."""
-    now = _counted(request)
-    member, side = _member(request), _text(_body(request), "side")
+    member, now = _acting(request, bucket="cancels")
+    side = _text(_body(request), "side")
     if side is not None and side not in Side.values:
         raise Invalid(_("The side is buy or sell."))
     queries.market_of(market_id)
@@ -187,22 +186,25 @@ def clear(request: HttpRequest, market_id: str) -> HttpResponse:
 # --- Reading requests --------------------------------------------------------------
 
 
-def _counted(request: HttpRequest) -> datetime:
+def _counted(request: HttpRequest, bucket: str = "all") -> datetime:
     """Count the request for its address; return the one `now` of the operation."""
     now = timezone.now()
-    throttling.count_address(throttling.client_address(request.META), now=now)
+    address = throttling.client_address(request.META)
+    throttling.count_address(address, now=now, bucket=bucket)
     return now
+
+
+def _acting(request: HttpRequest, *, bucket: str = "all") -> tuple[Member, datetime]:
+    """Count the request for its address and its member; return member and `now`."""
+    now, member = _counted(request, bucket), _member_or_none(request)
+    if member is None:
+        raise NotSignedIn
+    throttling.count_member(member.pk, now=now, bucket=bucket)
+    return member, now
 
 
 def _member_or_none(request: HttpRequest) -> Member | None:
     return request.user if isinstance(request.user, Member) else None
-
-
-def _member(request: HttpRequest) -> Member:
-    member = _member_or_none(request)
-    if member is None:
-        raise NotSignedIn
-    return member
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import secrets
 import time
 from typing import Any
 from urllib.parse import urlencode
@@ -72,7 +73,8 @@ def prove(browser: Client, member: Member, factor: str = "totp") -> None:
 
 def make_token(member: Member, **terms: Any) -> tokens.Issued:
     """Issue keys to a member; `terms` are those of tokens.issue."""
-    return tokens.issue(member=member, now=timezone.now(), **terms)
+    terms.setdefault("now", timezone.now())
+    return tokens.issue(member=member, **terms)
 
 
 def match(market_id: str) -> None:
@@ -146,3 +148,76 @@ def canonical(verb: str, path: str, params: dict[str, str]) -> str:
 def sign(payload: str, secret_key: str) -> str:
     code = hmac.new(secret_key.encode(), payload.encode(), hashlib.sha256)
     return code.hexdigest()
+
+
+class HeaderClient:
+    """
+    A bot that signs its requests as it sends them, by headers.
+
+    Each header may be given wrong on purpose (None leaves it out); `sent` changes what
+    is sent after it was signed: path, query, body, verb.
+    """
+
+    HOST = "exchange.example"
+
+    def __init__(self, issued: tokens.Issued, **meta: Any) -> None:
+        self.access_key, self.secret_key = issued.access_key, issued.secret_key
+        self.browser = Client(raise_request_exception=False, **meta)
+
+    def get(self, path: str, query: str = "", **headers: Any) -> Answer:
+        return self.send("GET", path, query=query, **headers)
+
+    def post(self, path: str, params: object, **headers: Any) -> Answer:
+        return self.send("POST", path, body=json.dumps(params).encode(), **headers)
+
+    def send(
+        self,
+        verb: str,
+        path: str,
+        *,
+        query: str = "",
+        body: bytes = b"",
+        sent: dict[str, Any] | None = None,
+        **headers: str | None,
+    ) -> Answer:
+        signed = self.signed(verb, path, query, body, headers)
+        asked = {"verb": verb, "path": path, "query": query, "body": body}
+        really: dict[str, Any] = asked | (sent or {})
+        return self.browser.generic(
+            really["verb"],
+            f"/api/v2/{really['path']}",
+            really["body"],
+            "application/json" if really["body"] else "",
+            QUERY_STRING=really["query"],
+            headers=signed,
+            HTTP_HOST=really.get("host", self.HOST),
+        )
+
+    def signed(
+        self,
+        verb: str,
+        path: str,
+        query: str = "",
+        body: bytes = b"",
+        changes: dict[str, str | None] | None = None,
+    ) -> dict[str, str]:
+        """Return the headers of a request."""
+        whole: dict[str, str | None] = {
+            "key": self.access_key,
+            "timestamp": str(time.time_ns() // 1_000_000),
+            "window": None,
+            "nonce": secrets.token_urlsafe(16),
+            **(changes or {}),
+        }
+        if "signature" not in whole:
+            lines = [
+                *(verb, self.HOST, f"/api/v2/{path}", query),
+                hashlib.sha256(body).hexdigest(),
+                *(whole["key"], whole["timestamp"], whole["window"] or "5000"),
+                whole["nonce"],
+            ]
+            text = "\n".join(str(line) for line in lines)
+            whole["signature"] = sign(text, self.secret_key)
+        return {
+            f"X-Api-{name}": text for name, text in whole.items() if text is not None
+        }

@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import tokens
-from accounts.models.tokens import ApiToken
-from exchange.lib.admin import ReadOnly
+from accounts import keys
+from accounts.models.tokens import ApiToken, TokenUse
+from exchange.lib.admin import ReadOnly, run_on_each
 
 
 @admin.register(ApiToken)
@@ -32,6 +32,16 @@ class ApiTokenAdmin(ReadOnly):
 
     @admin.action(description="Revoke: useless from now on")
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
-        for row in rows:
-            by = f"operator:{request.user.pk}"
-            tokens.revoke(token=row, by=by, now=timezone.now())
+        now = timezone.now()
+        run_on_each(
+            request,
+            rows.select_related("member"),
+            lambda key, by, why: keys.revoke(key=key, by=by, now=now, reason=why),
+        )
+
+
+@admin.register(TokenUse)
+class TokenUseAdmin(ReadOnly):
+    list_display = ("token", "at", "address")
+    search_fields = ("token__access_key", "token__member__email", "address")
+    ordering = ("-at",)

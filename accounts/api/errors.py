@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.response import Response
 
-from accounts import tokens
+from accounts import signed_headers, tokens, tonces
 from accounts.api.parameters import (
     BodyOfUnknownType,
     BodyTooLarge,
@@ -47,11 +47,14 @@ UNKNOWN_DEPOSIT = 2012
 # Errors with a number of their own. The first one that fits counts.
 _NUMBERED: list[tuple[type[ExchangeError], int, int]] = [
     (ParametersInvalid, 400, VALIDATION),
+    (signed_headers.HeadersMalformed, 400, VALIDATION),
     (BodyTooLarge, 413, GENERIC),
     (BodyOfUnknownType, 415, GENERIC),
     (tokens.BadSignature, 401, 2005),
-    (tokens.TonceUsed, 401, 2006),
-    (tokens.TonceOutsideWindow, 401, 2007),
+    (tonces.TonceUsed, 401, 2006),
+    (signed_headers.NonceUsed, 401, 2006),
+    (tonces.TonceOutsideWindow, 401, 2007),
+    (signed_headers.TimestampOutsideWindow, 401, 2007),
     (tokens.UnknownKey, 401, 2008),
     (tokens.KeyDisabled, 401, 2009),
     (tokens.KeyExpired, 401, 2010),

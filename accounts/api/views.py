@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, cast
+from urllib.parse import quote
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -20,11 +21,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import throttling, tokens
+from accounts import signed_headers, throttling, tonces
 from accounts.api import errors, parameters
 from accounts.models.members import Member
+from accounts.models.tokens import ApiToken
 
 CREDENTIALS = ("access_key", "tonce", "signature")
+# The other way to sign, as a WSGI environment names its headers.
+_HEADERS = {
+    f"HTTP_{name.upper().replace('-', '_')}": name for name in signed_headers.NAMES
+}
 
 # Any page may call us: requests are signed, and no cookie of ours counts here.
 CORS = {
@@ -56,7 +62,8 @@ class ApiView(APIView):
     An endpoint of REST v2.
 
     `scopes` says per verb which scopes open it; a verb that is not in it is public. A
-    request that carries all three credentials is verified even where it is public.
+    request that carries all three credentials, or the header of a key, is verified even
+    where it is public.
     """
 
     scopes: ClassVar[Mapping[str, Sequence[str]]] = {}
@@ -96,8 +103,10 @@ class ApiView(APIView):
             if path.pop("suffix", ".json") != ".json":
                 raise errors.Failure(406, errors.GENERIC, "This API speaks JSON only.")
             self.parameters = parameters.collect(request._request, path)
-            if self.parameters.has(*CREDENTIALS):
-                self._verify(request._request)
+            if "HTTP_X_API_KEY" in request.META:
+                self._believe(self._verify_headers(request._request))
+            elif self.parameters.has(*CREDENTIALS):
+                self._believe(self._verify(request._request))
         finally:
             # A bot that signs counts for its key alone: others share its address.
             if self._member is None:
@@ -136,22 +145,44 @@ class ApiView(APIView):
             response["RateLimit-Reset"] = str(standing.reset_seconds)
         return response
 
-    def _verify(self, request: HttpRequest) -> None:
+    def _verify(self, request: HttpRequest) -> ApiToken:
         read = self.parameters.required
-        credentials = tokens.Credentials(*map(read, CREDENTIALS))
+        credentials = tonces.Credentials(*map(read, CREDENTIALS))
         self.parameters.demand_valid()
         query = self.parameters.canonical_query()
-        token = tokens.verify_request(
+        return tonces.verify_request(
             credentials=credentials,
             payload=f"{request.method}|{request.path}|{query}",
             scopes=self._wanted_scopes(request) or (),
             address=self._address,
             now=self.now,
         )
-        self._member = token.member
-        self._standing = throttling.count_key(
-            token.access_key, now=self.now, bucket=self.bucket
+
+    def _verify_headers(self, request: HttpRequest) -> ApiToken:
+        meta = request.META
+        given = {name: meta[key] for key, name in _HEADERS.items() if key in meta}
+        return signed_headers.verify(
+            headers=signed_headers.read(given),
+            sent=signed_headers.Sent(
+                verb=str(request.method),
+                host=meta.get("HTTP_HOST", ""),
+                # The server has decoded it; written anew, there is one way to write it.
+                path=quote(request.path),
+                query=meta.get("QUERY_STRING", "").encode("latin-1", "replace"),
+                body=request.body,
+            ),
+            scopes=self._wanted_scopes(request) or (),
+            address=self._address,
+            now=self.now,
         )
+
+    def _believe(self, token: ApiToken) -> None:
+        """Take the token's member for who asks, and count the request for both."""
+        self._member = token.member
+        now, bucket = self.now, self.bucket
+        of_key = throttling.count_key(token.access_key, now=now, bucket=bucket)
+        of_member = throttling.count_member(token.member_id, now=now, bucket=bucket)
+        self._standing = min(of_key, of_member, key=lambda each: each.remaining)
 
     def _wanted_scopes(self, request: Request | HttpRequest) -> Sequence[str] | None:
         """Return the scopes that open this verb; None where it is public."""

@@ -56,6 +56,10 @@ def answer(error: ExchangeError) -> JsonResponse:
     response = JsonResponse({"error": body}, status=status_of(error))
     if isinstance(error, TooMany | Busy):
         response["Retry-After"] = str(retry_after_seconds(error))
+    if isinstance(error, TooMany) and "limit" in error.facts:
+        response["RateLimit-Limit"] = str(error.facts["limit"])
+        response["RateLimit-Remaining"] = "0"
+        response["RateLimit-Reset"] = response["Retry-After"]
     return response
 
 

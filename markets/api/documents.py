@@ -20,6 +20,7 @@ from drf_spectacular.utils import (
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import signed_headers
 from accounts.api import errors
 from accounts.api.errors import Failure
 from accounts.api.views import CREDENTIALS, ApiView
@@ -33,7 +34,9 @@ _FORM, _JSON, _TEXT = (
     "application/json",
     "text/plain",
 )
-_SIGNED: Any = [{name: [] for name in CREDENTIALS}]
+# Either way will do; of the headers, the window may be left out.
+_HEADERS = [name for name in signed_headers.NAMES if name != "X-Api-Window"]
+_SIGNED: Any = [{name: [] for name in names} for names in (CREDENTIALS, _HEADERS)]
 _ALWAYS = (400, 401, 413, 415, 503)
 _MEANINGS = {
     400: "the request is refused, and says why",
@@ -103,8 +106,9 @@ def openapi() -> Json:
     schema["components"] = {
         "schemas": described.SHAPES,
         "securitySchemes": {
-            name: {"type": "apiKey", "in": "query", "name": name}
-            for name in CREDENTIALS
+            name: {"type": "apiKey", "in": place, "name": name}
+            for place, names in (("query", CREDENTIALS), ("header", _HEADERS))
+            for name in names
         },
     }
     return schema

@@ -16,8 +16,12 @@ from django.views.decorators.http import require_safe
 from markets.api import described
 from markets.api.described import Endpoint, Json, Param, answer_of
 
-_EXAMPLES = (("shell", "trade.sh"), ("python", "trade.py"), ("javascript", "trade.mjs"))
-_NAMES = {"shell": "Shell", "python": "Python", "javascript": "JavaScript"}
+_EXAMPLES = {
+    "shell": ("trade.sh", "Shell"),
+    "python": ("trade.py", "Python"),
+    "javascript": ("trade.mjs", "JavaScript"),
+    "headers": ("headers.py", _later("Python, by headers")),
+}
 # What the parts of an answer look like in life, by name; where a shape has its own,
 # by shape and name.
 _SAMPLES: Json = {
@@ -96,8 +100,12 @@ ERRORS = [
         _later("A private call without access_key, tonce, signature."),
     ),
     ("401", "2005", _later("The signature is wrong.")),
-    ("401", "2006", _later("The tonce was used before.")),
-    ("401", "2007", _later("The tonce is more than 30 seconds from our clock.")),
+    ("401", "2006", _later("The tonce or the nonce was used before.")),
+    (
+        "401",
+        "2007",
+        _later("The tonce or the timestamp is too far from our clock, which is told."),
+    ),
     ("401", "2008", _later("There is no such access key.")),
     ("401", "2009", _later("The member may not use the API.")),
     ("401", "2010", _later("The access key has expired.")),
@@ -109,6 +117,27 @@ ERRORS = [
 ]
 
 
+# Of the way by headers, under the secret "yyy": lines that are signed, and signature.
+VECTORS = [
+    (
+        (
+            *("GET", "exchange.example", "/api/v2/members/me", ""),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            *("xxx", "1795514400400", "5000", "0123456789abcdef"),
+        ),
+        "68d571d2617b3a79d338f9ab575e2474e35f48f0f7c787136bd21fd641ca7eda",
+    ),
+    (
+        (
+            *("POST", "exchange.example", "/api/v2/orders", ""),
+            "b60c9b65e742d4f7ef66fa66423dba9dfdcc90ba5cf142968698be96a056b9e2",
+            *("xxx", "1795514400400", "5000", "0123456789abcdef"),
+        ),
+        "a365c52549935501d0061f8d70e5aa624a5a2a45a942065e728b96bc46aed9cb",
+    ),
+]
+
+
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     return render(
@@ -116,13 +145,15 @@ def page(request: HttpRequest) -> HttpResponse:
         "api/docs.html",
         {
             "examples": [
-                {"id": id, "name": _NAMES[id], "file": file, "text": example(file)}
-                for id, file in _EXAMPLES
+                {"id": id, "name": name, "file": file, "text": example(file)}
+                for id, (file, name) in _EXAMPLES.items()
             ],
             "endpoints": [_endpoint(each) for each in described.ENDPOINTS],
             "errors": ERRORS,
             "ws_port": settings.WS_PORT,
             "limit": settings.RATE_LIMIT_PER_KEY,
+            "member_limit": settings.RATE_LIMIT_PER_MEMBER,
+            "vectors": [("\n".join(lines), each) for lines, each in VECTORS],
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from accounts.models.members import Member
+from accounts.models.tokens import ApiToken
 from tests.makers import PASSWORD, ApiClient, make_token
 from wallets.models.ledger import Entry
 from wallets.queries import balance
@@ -64,6 +66,41 @@ def test_it_issues_keys_in_one_line_of_json(alice: Member) -> None:
     assert said.count("\n") == 1
     assert list(keys) == ["access_key", "secret_key"]
     assert bot.get("members/me").json()["email"] == "alice@example.com"
+
+
+@pytest.mark.promise("S-47", "S-49")
+def test_it_issues_keys_on_terms(alice: Member) -> None:
+    run("issue_token", alice.email)
+    run("issue_token", alice.email, "--label", "Robot", "--days", "30")
+    networks = ["192.0.2.7", "2001:db8::/48"]
+    run("issue_token", alice.email, scopes=["withdraw"], trusted_ips=networks)
+
+    plain, short, narrow = ApiToken.objects.order_by("pk")
+    assert (plain.scopes, plain.label) == ("all", "")
+    assert plain.expires_at == plain.created_at + timedelta(days=90)
+    assert short.expires_at == short.created_at + timedelta(days=30)
+    assert short.label == "Robot"
+    assert narrow.trusted_ips == ["192.0.2.7/32", "2001:db8::/48"]
+    assert (narrow.scopes, narrow.expires_at) == ("withdraw", None)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"trusted_ips": ["192.0.2.7/24"]},
+        {"scopes": ["withdraw"]},
+        {"days": 91},
+        {"days": 0},
+    ],
+    ids=str,
+)
+def test_it_says_why_no_keys_were_issued(
+    alice: Member, options: dict[str, Any]
+) -> None:
+    with pytest.raises(CommandError):
+        run("issue_token", alice.email, **options)
+
+    assert not ApiToken.objects.exists()
 
 
 def test_it_funds_from_grants(alice: Member) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts import tokens
+from accounts import tonces
 from accounts.models.members import Member
 from tests.makers import make_token, sign
 
@@ -21,7 +21,7 @@ THREADS = 20
 @pytest.mark.promise("S-44")
 def test_it_takes_one_of_many_copies(alice: Member) -> None:
     issued, now, start = make_token(alice), timezone.now(), Barrier(THREADS)
-    credentials = tokens.Credentials(
+    credentials = tonces.Credentials(
         access_key=issued.access_key,
         tonce=str(int(now.timestamp() * 1000)),
         signature=sign("payload", issued.secret_key),
@@ -36,14 +36,14 @@ def test_it_takes_one_of_many_copies(alice: Member) -> None:
 
     def is_taken() -> bool:
         try:
-            tokens.verify_request(
+            tonces.verify_request(
                 credentials=credentials,
                 payload="payload",
                 scopes=(),
                 address="",
                 now=now,
             )
-        except tokens.TonceUsed:
+        except tonces.TonceUsed:
             return False
         return True
 

@@ -184,8 +184,13 @@ def test_it_revokes_a_key(desk: Client, alice: Member) -> None:
     issued = make_token(alice)
 
     act(desk, ApiToken, "revoke", issued.token, "")
+    assert ApiToken.objects.get(pk=issued.token.pk).revoked_at is None
+
+    act(desk, ApiToken, "revoke", issued.token, "found in a public place")
 
     assert ApiToken.objects.get(pk=issued.token.pk).revoked_at is not None
+    deed = AuditRecord.objects.get(action="token_revoked")
+    assert deed.facts == {"reason": "found in a public place"}
 
 
 def terms(market: Market, **changes: object) -> dict[str, object]:

@@ -25,7 +25,7 @@ from markets.api import described, documents, page, urls
 from markets.api.described import Endpoint, answer_of
 from markets.models import Order
 from tests.faults.programs import free_ports, running, until
-from tests.makers import fund, make_token
+from tests.makers import fund, make_token, sign
 from tests.markets.streaming import is_listening
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +43,7 @@ PROGRAMS = {
     "shell": ["sh"],
     "python": [sys.executable],
     "javascript": ["node"],
+    "headers": [sys.executable],
 }
 
 
@@ -120,6 +121,32 @@ def test_the_schema_is_openapi() -> None:
 
     assert schema["openapi"].startswith("3.1")
     assert answer["Access-Control-Allow-Origin"] == "*"
+
+
+def test_the_schema_knows_both_ways_to_sign() -> None:
+    schema = documents.openapi()
+    schemes = schema["components"]["securitySchemes"]
+
+    ways = schema["paths"]["/api/v2/orders"]["post"]["security"]
+
+    assert [set(way) for way in ways] == [
+        {"access_key", "tonce", "signature"},
+        {"X-Api-Key", "X-Api-Timestamp", "X-Api-Nonce", "X-Api-Signature"},
+    ]
+    assert {(schemes[name]["in"], schemes[name]["name"]) for name in ways[1]} == {
+        ("header", name) for name in ways[1]
+    }
+    assert "security" not in schema["paths"]["/api/v2/markets"]["get"]
+
+
+@pytest.mark.promise("S-42")
+def test_the_page_prints_vectors_that_are_right() -> None:
+    printed = html.unescape(served("/api/v2/docs"))
+
+    for lines, signature in page.VECTORS:
+        assert sign("\n".join(lines), "yyy") == signature
+        assert "\n".join(lines) in printed
+        assert signature in printed
 
 
 def test_every_endpoint_is_described_with_each_of_its_verbs() -> None:
@@ -254,11 +281,11 @@ def test_it_declares_nothing_else() -> None:
 
 
 def test_the_page_names_every_endpoint_and_code() -> None:
-    page = html.unescape(served("/api/v2/docs"))
+    printed = html.unescape(served("/api/v2/docs"))
 
     for endpoint in described.ENDPOINTS:
-        assert f"/api/v2/{endpoint.path}</code>" in page
+        assert f"/api/v2/{endpoint.path}</code>" in printed
         for param in endpoint.params:
-            assert f"<code>{param.name}</code>" in page
+            assert f"<code>{param.name}</code>" in printed
     for code in (1001, 2001, 2002, 2003, 2004, *range(2005, 2013)):
-        assert str(code) in page
+        assert str(code) in printed

@@ -24,6 +24,7 @@ from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from accounts import keys as keys_of_members
 from accounts import members, tokens
 from accounts.models.members import Member
 from accounts.tokens import Issued
@@ -403,7 +404,8 @@ def test_a_trade_with_oneself_has_both_sides(alice: Member) -> None:
     assert (shown["ask"]["id"], shown["bid"]["id"]) == (1, 2)
 
 
-@pytest.mark.parametrize("kind", ["revoked", "disabled", "expired"])
+@pytest.mark.promise("S-49")
+@pytest.mark.parametrize("kind", ["revoked", "disabled", "expired", "narrowed"])
 def test_it_lets_go_who_lost_the_key(stream: Stream, alice: Member, kind: str) -> None:
     now = timezone.now()
     soon = now + timedelta(seconds=2)
@@ -413,6 +415,10 @@ def test_it_lets_go_who_lost_the_key(stream: Stream, alice: Member, kind: str) -
             tokens.revoke(token=keys.token, by="test", now=now)
         elif kind == "disabled":
             Member.objects.filter(pk=alice.pk).update(api_disabled=True)
+        elif kind == "narrowed":
+            terms = keys_of_members.Terms("Ledger", ["profile"])
+            key_id = keys.token.pk
+            keys_of_members.change(member=alice, key_id=key_id, terms=terms, now=now)
 
         assert listen_to_the_end(websocket) == bots.NOT_AUTHENTICATED
 
