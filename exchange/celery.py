@@ -73,6 +73,9 @@ app.conf.update(
         "forget-tonces": {"task": "accounts.forget_old_tonces", "schedule": 60.0},
         "send-mails": {"task": "lib.send_mails", "schedule": 2.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
+        # The audit trail.
+        "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},
+        "audit-trail": {"task": "exchange.audit_trail", "schedule": 86_400.0},
     },
 )
 app.autodiscover_tasks()

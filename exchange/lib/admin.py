@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from exchange.lib import audit
 from exchange.lib.errors import ExchangeError
-from exchange.lib.models import AuditRecord, Mail
+from exchange.lib.models import AuditCheckpoint, AuditLink, AuditRecord, Mail
 
 
 # The type argument exists for the checker only.
@@ -94,9 +94,22 @@ def run_on_each(
 
 @admin.register(AuditRecord)
 class AuditRecordAdmin(ReadOnly):
-    list_display = ("at", "actor", "action", "subject", "is_alarm", "facts")
+    list_display = ("at", "actor", "action", "subject", "is_alarm", "facts", "address")
     list_filter = ("is_alarm", "action")
-    search_fields = ("subject", "actor", "action")
+    search_fields = ("subject", "actor", "action", "=request_id")
+    ordering = ("-pk",)
+
+
+@admin.register(AuditLink)
+class AuditLinkAdmin(ReadOnly):
+    list_display = ("seq", "record", "hash", "at")
+    list_select_related = ("record",)
+    ordering = ("-pk",)
+
+
+@admin.register(AuditCheckpoint)
+class AuditCheckpointAdmin(ReadOnly):
+    list_display = ("seq", "hash", "at")
     ordering = ("-pk",)
 
 

@@ -4,7 +4,7 @@ The audit trail: who did what to which thing, and with which facts.
 Append-only by trigger and by the application role's rights. Rows refer by text, not
 by key, so that the trail outlives what it speaks of. They are written unchained in
 the transaction of the deed; one chainer links them by hash seconds later, so that the
-trail is no global lock (it comes with the operators' admin).
+trail is no global lock: see `audit_chain`.
 """
 
 from __future__ import annotations
