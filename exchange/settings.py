@@ -72,6 +72,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "exchange.request_ids.NumberRequests",
     "django.middleware.security.SecurityMiddleware",
     "exchange.api_door.ApiDoor",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -319,7 +320,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+        "plain": {
+            "()": "exchange.lib.logs.OneLine",
+            "format": "%(asctime)s %(levelname)s %(request)s %(name)s %(message)s",
+        }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
