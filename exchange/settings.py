@@ -54,7 +54,7 @@ ASGI_APPLICATION = "exchange.asgi.application"
 # --- Apps -------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "exchange.apps.DeskConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -65,7 +65,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "taggit",
     "exchange.lib",
-    "exchange",
+    "exchange.apps.ExchangeConfig",
     "accounts",
     "wallets",
     "markets",
@@ -270,10 +270,23 @@ CONTENT_SECURITY_POLICY = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
+# Uploads stay in memory, never in the clear on a disk, and are refused as a whole when
+# they are larger than three files of the largest size.
+FILE_UPLOAD_HANDLERS = [
+    "exchange.lib.uploads.Bounded",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+
 # The crude first fence: requests per window of five minutes, as the ancestor counted.
 RATE_WINDOW_SECONDS = 300
 RATE_LIMIT_PER_KEY = env.number("RATE_LIMIT_PER_KEY", 6000, low=1)
 RATE_LIMIT_PER_ADDRESS = env.number("RATE_LIMIT_PER_ADDRESS", 6000, low=1)
+
+# The operators' desk: how long it stays open after a second factor was shown, and the
+# networks it opens to (none named: all).
+DESK_SESSION_SECONDS = env.number("DESK_SESSION_SECONDS", 3600, low=60)
+DESK_NETWORKS = env.words("DESK_NETWORKS")
 
 # --- Mail -------------------------------------------------------------------------
 
@@ -296,6 +309,9 @@ if MAIL_URL:
     EMAIL_TIMEOUT = 10
 # /dev/mail shows every mail, links and all: for who tries the exchange on a desk.
 MAILBOX_PAGE = not PRODUCTION and not MAIL_URL
+
+# Where it is told that a member waits for an answer; unset: nowhere.
+SUPPORT_EMAIL = env.text("SUPPORT_EMAIL")
 
 # --- Interfaces -------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.models.tokens import ApiToken
-from exchange.lib.admin import ReadOnly
+from exchange.lib.admin import ReadOnly, may
 
 
 @admin.register(ApiToken)
@@ -30,7 +30,9 @@ class ApiTokenAdmin(ReadOnly):
     exclude = ("secret_encrypted",)
     actions = ("revoke",)
 
-    @admin.action(description="Revoke: useless from now on")
+    has_revoke_permission = may("accounts.revoke_apitoken")
+
+    @admin.action(description="Revoke: useless from now on", permissions=["revoke"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
         for row in rows:
             by = f"operator:{request.user.pk}"
