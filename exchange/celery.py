@@ -65,6 +65,7 @@ app.conf.update(
     worker_send_task_events=False,
     worker_enable_remote_control=False,  # the supervisor and the signals are enough
     worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,  # mails that are printed keep their lines
     timezone="UTC",
     beat_schedule_filename=str(settings.DATA_DIR / "beat-schedule"),
     beat_schedule={

@@ -21,11 +21,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.urls import NoReverseMatch
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts import proofs, throttling
 from accounts.models.members import Member
 from exchange.lib import audit
 
+_NO_FACTOR = _("Operators need a second factor. Please set one up and sign in with it.")
 _ENTERED = "superuser_entered"  # in the session: the alarm was raised
 
 
@@ -76,6 +78,8 @@ def way_to_proof(request: HttpRequest, *, back_to: str) -> HttpResponse:
     """Send an operator to prove who they are; who has no factor yet, to set one up."""
     member = cast(Member, request.user)
     is_known = proofs.has_shown_factor(member=member)
+    if not is_known:
+        messages.warning(request, _NO_FACTOR)
     page = _page(*(("prove",) if is_known else ()), "security", "account")
     return redirect(f"{page}?{urlencode({'next': back_to})}")
 

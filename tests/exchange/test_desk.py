@@ -65,6 +65,7 @@ def test_it_sends_who_has_no_factor_to_where_one_is_set_up(browser: Client) -> N
     answer = browser.get("/admin/", follow=True)
 
     assert answer.redirect_chain[-1][0].startswith("/account")
+    assert b"Operators need a second factor" in answer.content
     assert answer.status_code == 200
 
 
