@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import redirect, resolve_url
+from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.views.doors import is_ours
 from exchange import desk
+from exchange.lib import origin
+
+
+def broken(_request: HttpRequest) -> HttpResponse:
+    """Say that something broke, and the number under which we can look it up."""
+    number = origin.current().request_id
+    return HttpResponseServerError(render_to_string("500.html", {"number": number}))
 
 
 @require_safe

@@ -11,8 +11,9 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from exchange.lib import audit
 from exchange.lib.errors import ExchangeError
@@ -32,7 +33,29 @@ def may(permission: str) -> Callable[[Any, HttpRequest], bool]:
 
 
 # The type argument exists for the checker only.
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+class _Desk(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What both kinds of rows have in common."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """
+        Refuse, on the record, an action that the operator has no right to. Django would
+        leave it out of the choices, and say that none was chosen.
+        """
+        wanted = request.POST.get("action", "")
+        if wanted in (self.actions or ()) and wanted not in self.get_actions(request):
+            audit.record(
+                f"operator:{request.user.pk}",
+                "refused",
+                self.model._meta.label_lower,
+                deed=wanted,
+            )
+            raise PermissionDenied
+        return super().changelist_view(request, extra_context)
+
+
+class ReadOnly(_Desk):
     """Rows that only the exchange itself writes: nobody adds, changes or deletes."""
 
     list_per_page = 50
@@ -53,7 +76,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-class Kept(admin.ModelAdmin):  # type: ignore[type-arg]
+class Kept(_Desk):
     """Rows that may be edited within bounds, on the record, and are never deleted."""
 
     def save_model(

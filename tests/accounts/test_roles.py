@@ -125,7 +125,7 @@ def test_the_auditor_looks_at_everything_and_changes_nothing() -> None:
     assert rows.dump() == before
 
 
-@pytest.mark.promise("S-79")
+@pytest.mark.promise("S-79", "S-82")
 @pytest.mark.parametrize(
     ("role", "action", "is_done"),
     [
@@ -146,10 +146,12 @@ def test_an_action_needs_its_right(
 ) -> None:
     browser = desk_of(appoint("rita", role))
 
-    act(browser, alice, action, role="auditor")
+    status = act(browser, alice, action, role="auditor")
 
     fresh = Member.objects.get(pk=alice.pk)
+    refused = AuditRecord.objects.filter(action="refused", facts={"deed": action})
     assert ((fresh.state, fresh.is_staff) != ("active", False)) == is_done
+    assert (status, refused.count()) == ((302, 0) if is_done else (403, 1))
 
 
 @pytest.mark.promise("S-79")

@@ -47,6 +47,7 @@ def test_it_numbers_every_kind_of_answer(db: None, path: str) -> None:
     assert len(Client().get(path)["X-Request-ID"]) == 16
 
 
+@pytest.mark.promise("S-91")
 def test_it_numbers_an_answer_of_what_broke(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,7 +58,9 @@ def test_it_numbers_an_answer_of_what_broke(
 
     assert answer.status_code == 500
     assert len(answer["X-Request-ID"]) == 16
+    assert answer["X-Request-ID"].encode() in answer.content
     assert b"Traceback" not in answer.content
+    assert b"exchange/views.py" not in answer.content
 
 
 def test_it_does_not_listen_to_what_clients_call_their_requests(db: None) -> None:
