@@ -90,7 +90,7 @@ def test_a_proof_of_another_session_opens_nothing(
     assert browser.get("/admin/").status_code == 302
 
 
-@pytest.mark.promise("S-78", "S-80")
+@pytest.mark.promise("S-78")
 def test_a_deed_needs_a_fresh_proof(
     browser: Client, olive: Member, alice: Member
 ) -> None:
