@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import members, sessions, throttling
 from accounts.models.members import Member
 from accounts.session_store import SessionStore, digest_of
+from exchange.lib import audit
 from exchange.lib.errors import NotSignedIn
 
 
@@ -59,10 +60,14 @@ def admit(request: HttpRequest, member: Member, *, now: datetime) -> None:
     auth.login(request, member)
     # However busy it is: a session does not outlive this.
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+    audit.record(f"member:{member.pk}", "signed_in", f"member:{member.pk}")
 
 
 def sign_out(request: HttpRequest) -> None:
     """End the session on our side: a copy of its cookie opens nothing any more."""
+    if request.user.is_authenticated:
+        member = f"member:{request.user.pk}"
+        audit.record(member, "signed_out", member)
     auth.logout(request)
 
 

@@ -27,6 +27,8 @@ from exchange.lib.errors import TooMany
 SIGN_INS_PER_ACCOUNT_AND_ADDRESS = 10
 SIGN_INS_PER_ACCOUNT = 100
 SIGN_INS_PER_ADDRESS = 100
+# What one member may say to our support in a window.
+COMMENTS_PER_MEMBER = 10
 
 
 # Who placed too much must still get out: cancels are counted apart, and twice as many
@@ -94,6 +96,11 @@ def forget_sign_ins(*, email: str, address: str, now: datetime) -> None:
     window = _window(now)
     names = [f"sign-in:{account}:{address}", f"sign-in:{account}"]
     cache.delete_many([_key(name, window) for name in names])
+
+
+def count_comment(member_id: int, *, now: datetime) -> None:
+    """Count what a member says to our support. Raises LimitReached."""
+    _count(f"comments:{member_id}", COMMENTS_PER_MEMBER, now)
 
 
 def client_address(meta: dict[str, str]) -> str:

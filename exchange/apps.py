@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class ExchangeConfig(AppConfig):
     name = "exchange"
     verbose_name = "Exchange"
+
+
+class DeskConfig(AdminConfig):
+    """Django's admin, behind a door of ours."""
+
+    default_site = "exchange.desk.DeskSite"

@@ -65,6 +65,7 @@ app.conf.update(
     worker_send_task_events=False,
     worker_enable_remote_control=False,  # the supervisor and the signals are enough
     worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,  # mails that are printed keep their lines
     timezone="UTC",
     beat_schedule_filename=str(settings.DATA_DIR / "beat-schedule"),
     beat_schedule={
@@ -73,6 +74,9 @@ app.conf.update(
         "forget-tonces": {"task": "accounts.forget_old_tonces", "schedule": 60.0},
         "send-mails": {"task": "lib.send_mails", "schedule": 2.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
+        # The audit trail.
+        "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},
+        "audit-trail": {"task": "exchange.audit_trail", "schedule": 86_400.0},
     },
 )
 app.autodiscover_tasks()

@@ -54,7 +54,7 @@ ASGI_APPLICATION = "exchange.asgi.application"
 # --- Apps -------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "exchange.apps.DeskConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -65,13 +65,14 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "taggit",
     "exchange.lib",
-    "exchange",
+    "exchange.apps.ExchangeConfig",
     "accounts",
     "wallets",
     "markets",
 ]
 
 MIDDLEWARE = [
+    "exchange.request_ids.NumberRequests",
     "django.middleware.security.SecurityMiddleware",
     "exchange.api_door.ApiDoor",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -269,6 +270,14 @@ CONTENT_SECURITY_POLICY = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
+# Uploads stay in memory, never in the clear on a disk, and are refused as a whole when
+# they are larger than three files of the largest size.
+FILE_UPLOAD_HANDLERS = [
+    "exchange.lib.uploads.Bounded",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+
 # The crude first fence: requests per window of five minutes, as the ancestor counted.
 RATE_WINDOW_SECONDS = 300
 RATE_LIMIT_PER_KEY = env.number("RATE_LIMIT_PER_KEY", 6000, low=1)
@@ -277,6 +286,11 @@ RATE_LIMIT_PER_ADDRESS = env.number("RATE_LIMIT_PER_ADDRESS", 6000, low=1)
 RATE_LIMIT_PER_MEMBER = env.number(
     "RATE_LIMIT_PER_MEMBER", 5 * RATE_LIMIT_PER_KEY, low=1
 )
+
+# The operators' desk: how long it stays open after a second factor was shown, and the
+# networks it opens to (none named: all).
+DESK_SESSION_SECONDS = env.number("DESK_SESSION_SECONDS", 3600, low=60)
+DESK_NETWORKS = env.words("DESK_NETWORKS")
 
 # --- Mail -------------------------------------------------------------------------
 
@@ -299,6 +313,9 @@ if MAIL_URL:
     EMAIL_TIMEOUT = 10
 # /dev/mail shows every mail, links and all: for who tries the exchange on a desk.
 MAILBOX_PAGE = not PRODUCTION and not MAIL_URL
+
+# Where it is told that a member waits for an answer; unset: nowhere.
+SUPPORT_EMAIL = env.text("SUPPORT_EMAIL")
 
 # --- Interfaces -------------------------------------------------------------------
 
@@ -323,7 +340,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+        "plain": {
+            "()": "exchange.lib.logs.OneLine",
+            "format": "%(asctime)s %(levelname)s %(request)s %(name)s %(message)s",
+        }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},

@@ -7,6 +7,8 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from exchange import views
 
+handler500 = "exchange.views.broken"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("markets.urls")),
     path("", include("accounts.urls")),

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import redirect, resolve_url
+from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from accounts.views.doors import is_ours
+from exchange import desk
+from exchange.lib import origin
+
+
+def broken(_request: HttpRequest) -> HttpResponse:
+    """Say that something broke, and the number under which we can look it up."""
+    number = origin.current().request_id
+    return HttpResponseServerError(render_to_string("500.html", {"number": number}))
 
 
 @require_safe
@@ -19,8 +30,13 @@ def health(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+@never_cache
 def admin_door(request: HttpRequest) -> HttpResponse:
-    """Send who wants to enter the admin to our own sign-in, unless they may not."""
+    """Send who wants to enter the admin to sign in, or to prove that it is them."""
     if request.user.is_authenticated:
-        raise PermissionDenied  # signed in, and no operator
+        if not desk.is_operator(request):
+            raise PermissionDenied
+        wanted = request.GET.get("next", "")
+        back_to = wanted if is_ours(request, wanted) else resolve_url("admin:index")
+        return desk.way_to_proof(request, back_to=back_to)
     return redirect(f"{resolve_url('sign_in')}?{request.META['QUERY_STRING']}")

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from exchange.lib.admin import Kept, ReadOnly, WithReason, run_on_each
+from exchange.lib.admin import Kept, ReadOnly, WithReason, may, run_on_each
 from markets import control
 from markets.models import (
     Candle,
@@ -64,7 +64,10 @@ class MarketAdmin(Kept):
         super().save_model(request, obj, form, change)
         Floor.objects.get_or_create(market=obj)
 
-    @admin.action(description="Halt: cancels only, from here on")
+    has_halt_permission = may("markets.halt_market")
+    has_open_permission = may("markets.open_market")
+
+    @admin.action(description="Halt: cancels only, from here on", permissions=["halt"])
     def halt(self, request: HttpRequest, rows: QuerySet[Market]) -> None:
         def deed(row: Market, by: str, reason: str) -> None:
             now = timezone.now()
@@ -72,7 +75,7 @@ class MarketAdmin(Kept):
 
         run_on_each(request, rows, deed)
 
-    @admin.action(description="Open: take orders again")
+    @admin.action(description="Open: take orders again", permissions=["open"])
     def open(self, request: HttpRequest, rows: QuerySet[Market]) -> None:
         def deed(row: Market, by: str, reason: str) -> None:
             now = timezone.now()
@@ -169,7 +172,11 @@ class QuarantinedAdmin(ReadOnly):
     ordering = ("-pk",)
     actions = ("resolve",)
 
-    @admin.action(description="Resolved: somebody has dealt with it")
+    has_resolve_permission = may("markets.resolve_quarantined")
+
+    @admin.action(
+        description="Resolved: somebody has dealt with it", permissions=["resolve"]
+    )
     def resolve(self, request: HttpRequest, rows: QuerySet[Quarantined]) -> None:
         rows.filter(resolved_at=None).update(resolved_at=timezone.now())
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models.tokens import ApiToken, TokenUse
-from exchange.lib.admin import ReadOnly, run_on_each
+from exchange.lib.admin import ReadOnly, may, run_on_each
 
 
 @admin.register(ApiToken)
@@ -30,7 +30,9 @@ class ApiTokenAdmin(ReadOnly):
     exclude = ("secret_encrypted",)
     actions = ("revoke",)
 
-    @admin.action(description="Revoke: useless from now on")
+    has_revoke_permission = may("accounts.revoke_apitoken")
+
+    @admin.action(description="Revoke: useless from now on", permissions=["revoke"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
         now = timezone.now()
         run_on_each(

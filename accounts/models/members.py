@@ -13,6 +13,7 @@ from django.contrib.auth.models import (
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower, Now
+from taggit.managers import TaggableManager
 
 _SERIAL_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # base32, as the ancestor used
 
@@ -69,6 +70,8 @@ class Member(AbstractBaseUser, PermissionsMixin):
     muted_notices = ArrayField(
         models.CharField(max_length=32), default=list, blank=True
     )
+    # What operators call them: vip, hero. The member sees it.
+    tags = TaggableManager(blank=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -87,7 +90,13 @@ class Member(AbstractBaseUser, PermissionsMixin):
         ]
 
     def __str__(self) -> str:
-        return f"{self.email} ({self.sn})"
+        return f"{self.masked_email} ({self.sn})"
+
+    @property
+    def masked_email(self) -> str:
+        """Enough to recognise somebody one knows, too little to write to them."""
+        name, _at, host = self.email.partition("@")
+        return f"{name[:1]}…@{host}"
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]  # Django's name for it

@@ -6,10 +6,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.views.doors import member_page
+from accounts.views.doors import member_page, who
 
 
 @require_safe
 @member_page
 def show(request: HttpRequest) -> HttpResponse:
-    return render(request, "accounts/overview.html")
+    tags = who(request).tags.names()
+    return render(request, "accounts/overview.html", {"tags": list(tags)})

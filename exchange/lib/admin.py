@@ -11,16 +11,51 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from exchange.lib import audit
 from exchange.lib.errors import ExchangeError
-from exchange.lib.models import AuditRecord, Mail
+from exchange.lib.models import AuditCheckpoint, AuditLink, AuditRecord, Mail
+
+
+def may(permission: str) -> Callable[[Any, HttpRequest], bool]:
+    """
+    Return a method for an admin, that says who may do a deed: an action with
+    `permissions=["halt"]` asks `has_halt_permission = may("markets.halt_market")`.
+    """
+
+    def has_permission(_desk: Any, request: HttpRequest) -> bool:
+        return request.user.has_perm(permission)
+
+    return has_permission
 
 
 # The type argument exists for the checker only.
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+class _Desk(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What both kinds of rows have in common."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """
+        Refuse, on the record, an action that the operator has no right to. Django would
+        leave it out of the choices, and say that none was chosen.
+        """
+        wanted = request.POST.get("action", "")
+        if wanted in (self.actions or ()) and wanted not in self.get_actions(request):
+            audit.record(
+                f"operator:{request.user.pk}",
+                "refused",
+                self.model._meta.label_lower,
+                deed=wanted,
+            )
+            raise PermissionDenied
+        return super().changelist_view(request, extra_context)
+
+
+class ReadOnly(_Desk):
     """Rows that only the exchange itself writes: nobody adds, changes or deletes."""
 
     list_per_page = 50
@@ -41,7 +76,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-class Kept(admin.ModelAdmin):  # type: ignore[type-arg]
+class Kept(_Desk):
     """Rows that may be edited within bounds, on the record, and are never deleted."""
 
     def save_model(
@@ -94,9 +129,22 @@ def run_on_each(
 
 @admin.register(AuditRecord)
 class AuditRecordAdmin(ReadOnly):
-    list_display = ("at", "actor", "action", "subject", "is_alarm", "facts")
+    list_display = ("at", "actor", "action", "subject", "is_alarm", "facts", "address")
     list_filter = ("is_alarm", "action")
-    search_fields = ("subject", "actor", "action")
+    search_fields = ("subject", "actor", "action", "=request_id")
+    ordering = ("-pk",)
+
+
+@admin.register(AuditLink)
+class AuditLinkAdmin(ReadOnly):
+    list_display = ("seq", "record", "hash", "at")
+    list_select_related = ("record",)
+    ordering = ("-pk",)
+
+
+@admin.register(AuditCheckpoint)
+class AuditCheckpointAdmin(ReadOnly):
+    list_display = ("seq", "hash", "at")
     ordering = ("-pk",)
 
 

@@ -4,13 +4,14 @@ The audit trail: who did what to which thing, and with which facts.
 Append-only by trigger and by the application role's rights. Rows refer by text, not
 by key, so that the trail outlives what it speaks of. They are written unchained in
 the transaction of the deed; one chainer links them by hash seconds later, so that the
-trail is no global lock (it comes with the operators' admin).
+trail is no global lock: see `audit_chain`.
 """
 
 from __future__ import annotations
 
 import logging
 
+from exchange.lib import origin
 from exchange.lib.models import AuditRecord
 
 log = logging.getLogger("exchange.audit")
@@ -23,14 +24,30 @@ def record(actor: str, action: str, subject: str, **facts: object) -> AuditRecor
     `actor` and `subject` read "kind:id" ("member:7", "market:btccny"); facts must be
     JSON-able and hold no secrets.
     """
-    return AuditRecord.objects.create(
-        actor=actor, action=action, subject=subject, facts=facts
-    )
+    return _write(actor, action, subject, facts)
 
 
 def alarm(subject: str, action: str, **facts: object) -> AuditRecord:
     """Write down something that must wake a human, and say it in the log."""
     log.critical("ALARM %s %s %s", action, subject, facts)
+    return _write("system", action, subject, facts, is_alarm=True)
+
+
+def _write(
+    actor: str,
+    action: str,
+    subject: str,
+    facts: dict[str, object],
+    *,
+    is_alarm: bool = False,
+) -> AuditRecord:
+    here = origin.current()
     return AuditRecord.objects.create(
-        actor="system", action=action, subject=subject, facts=facts, is_alarm=True
+        actor=actor,
+        action=action,
+        subject=subject,
+        facts=facts,
+        is_alarm=is_alarm,
+        request_id=here.request_id,
+        address=here.address,
     )

@@ -1,4 +1,4 @@
-"""The rows of exchange.lib: the audit trail, and mail on its way out."""
+"""The rows of exchange.lib: the audit trail with its chain, and mail on its way out."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class AuditRecord(models.Model):
     subject = models.CharField(max_length=96)
     facts = models.JSONField(default=dict)
     is_alarm = models.BooleanField(default=False)
+    # Where it came from; empty for what the exchange does by itself.
+    request_id = models.CharField(max_length=32, blank=True, db_default="")
+    address = models.CharField(max_length=64, blank=True, db_default="")
 
     class Meta:
         indexes = [
@@ -30,6 +33,39 @@ class AuditRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.subject} (#{self.pk})"
+
+
+class AuditLink(models.Model):
+    """
+    One record's place in the chain, in the order of chaining: append-only. What its
+    hash covers is said in `audit_chain`.
+    """
+
+    append_only = True
+
+    seq = models.BigIntegerField(primary_key=True)
+    record = models.OneToOneField(
+        AuditRecord, on_delete=models.PROTECT, related_name="link"
+    )
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"link {self.seq} {self.hash[:8]}…"
+
+
+class AuditCheckpoint(models.Model):
+    """How far the chain was once verified: append-only."""
+
+    append_only = True
+
+    seq = models.BigIntegerField(primary_key=True)
+    hash = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.seq} {self.hash[:8]}…"
 
 
 class Mail(models.Model):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db.models import Model
 from django.utils import timezone
 
-from accounts import proofs
+from accounts import proofs, tickets
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from exchange import invariants
-from exchange.lib import audit
+from exchange.lib import audit, audit_chain
 from exchange.lib.databases import append_only_models
 from exchange.lib.transactions import transaction
 from tests import rows
@@ -23,6 +24,8 @@ _COLUMNS = (
 )
 _ENTRY = f"INSERT INTO wallets_entry ({_COLUMNS})"
 _UNBOUND = "ALTER TABLE wallets_balance DROP CONSTRAINT {}_is_never_negative;"
+
+_NTH = "(SELECT record_id FROM lib_auditlink WHERE seq = {n})"
 
 # What a hand in the tables could do, and who finds it. {bob} is Bob's id, {bob_cny} his
 # account.
@@ -149,6 +152,44 @@ BREAKS: list[tuple[str, str]] = [
         "UPDATE markets_trade SET amount = 0.1, funds = price * 0.1",
     ),
     ("journals_unlike_trades", "DELETE FROM markets_trade"),
+    # The trail: edited, deleted, reordered, cut off; before the checkpoint or after.
+    *(
+        (check, deed.format(n=n))
+        for check, n in (("links_ever_astray", 2), ("links_astray", 5))
+        for deed in (
+            f"UPDATE lib_auditrecord SET actor = 'member:0' WHERE id = {_NTH}",
+            f"UPDATE lib_auditrecord SET facts = '[]' WHERE id = {_NTH}",
+            f"UPDATE lib_auditrecord SET at = at - interval '1 us' WHERE id = {_NTH}",
+            f"DELETE FROM lib_auditrecord WHERE id = {_NTH}",
+            "DELETE FROM lib_auditlink WHERE seq = {n}",
+            "UPDATE lib_auditlink SET at = now() WHERE seq = {n}",
+            f"UPDATE lib_auditlink SET hash = '{'0' * 64}' WHERE seq = {{n}}",
+            # Two records change places.
+            (
+                "ALTER TABLE lib_auditlink DROP CONSTRAINT lib_auditlink_record_id_key;"
+                "UPDATE lib_auditlink SET record_id = CASE seq WHEN {n} THEN"
+                " (SELECT record_id FROM lib_auditlink WHERE seq = {n} + 1) ELSE"
+                " (SELECT record_id FROM lib_auditlink WHERE seq = {n}) END"
+                " WHERE seq IN ({n}, {n} + 1)"
+            ),
+        )
+    ),
+    (
+        "checkpoints_astray",
+        (
+            "DELETE FROM lib_auditrecord WHERE id IN"
+            " (SELECT record_id FROM lib_auditlink WHERE seq >= 4);"
+            "DELETE FROM lib_auditlink WHERE seq >= 4"
+        ),
+    ),
+    ("checkpoints_astray", "UPDATE lib_auditcheckpoint SET hash = 'a'"),
+    (
+        "records_unchained",
+        (
+            "DELETE FROM lib_auditlink;"
+            "UPDATE lib_auditrecord SET at = at - interval '3 minutes'"
+        ),
+    ),
     # An order is lost from the book; a queue stands in another order.
     (
         "journals_unlike_trades",
@@ -178,6 +219,12 @@ def market(alice: Member, bob: Member, mallory: Member) -> dict[str, Any]:
     desk.run()
     desk.cancel(gone)
     desk.run()
+    for number in range(1, 7):
+        audit.record("system", f"deed_{number}", "market:btccny")
+        # A checkpoint after the fourth link, and two more after it.
+        audit_chain.chain(now=timezone.now())
+        if number == 1:
+            audit_chain.set_checkpoint(now=timezone.now())
     accounts = rows.read(
         "SELECT split_part(member.email, '@', 1) || '_' || currency_id, account.id"
         " FROM wallets_account AS account"
@@ -187,7 +234,7 @@ def market(alice: Member, bob: Member, mallory: Member) -> dict[str, Any]:
 
 
 @pytest.mark.promise("I-1", "I-2", "I-3", "I-4", "I-5", "I-6", "I-7", "I-8", "I-9")
-@pytest.mark.promise("I-10", "I-18", "R-51")
+@pytest.mark.promise("I-10", "I-18", "I-20", "R-51", "S-81")
 def test_it_finds_what_is_broken(market: dict[str, Any]) -> None:
     checks = invariants.CHECKS + invariants.REPLAYS
 
@@ -228,21 +275,27 @@ def test_it_keeps_history_as_it_was_written(
             factor=Proof.Factor.TOTP,
             now=timezone.now(),
         )
-    tables = [model._meta.db_table for model in append_only_models()]
+    tickets.ask(member=alice, subject="a", text="b", files=[], now=timezone.now())
+    tables = {
+        model._meta.db_table: _some_column(model) for model in append_only_models()
+    }
     before = rows.dump()
 
     assert {"wallets_entry", "markets_trade", "markets_command"} < set(tables)
-    assert len(tables) == 5
-    for table in tables:
+    assert len(tables) == 8
+    for table, column in tables.items():
         assert before[table]
-        column = "market_id" if table.startswith("markets") else "id"
         for deed in (
             f"UPDATE {table} SET {column} = {column}",
             f"DELETE FROM {table}",
-            f"TRUNCATE {table}",
+            f"TRUNCATE {table} CASCADE",
         ):
             with pytest.raises(Exception, match="permission denied"):
                 rows.write(deed)
             with pytest.raises(Exception, match="append-only"):
                 rows.write_as_owner(deed)
     assert rows.dump() == before
+
+
+def _some_column(model: type[Model]) -> str:
+    return str(next(field.column for field in model._meta.fields if field.column))

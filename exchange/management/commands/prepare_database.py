@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
 
+from accounts import roles
 from exchange.lib import databases
 
 _MISSING = """\
@@ -58,6 +59,7 @@ class Command(BaseCommand):
         with databases.using(name, databases.application()):
             self.refuse_the_almighty(name)
             call_command("seed", stdout=self.stdout)
+            roles.install()
         self.stdout.write(f"The database {name} is ready.")
 
     def demand_access(self, name: str) -> None:

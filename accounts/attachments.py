@@ -1,0 +1,176 @@
+"""
+Files that members send to our support: believed only after a look inside.
+
+A file is what its content is, and its name must agree. Pictures are decoded, within a
+cap of pixels, and written anew: what hides in, behind or between the pixels is gone,
+and so is where they were taken. PDFs stay as they are, and are only ever handed out as
+a download. All are stored sealed, under names of our own, where no web server looks.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import secrets
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from PIL import Image, ImageOps
+
+from accounts.models.tickets import Attachment
+from exchange.lib.errors import Invalid
+from exchange.lib.sealed import seal, unseal
+
+BYTES_MAX = 5 * 1024 * 1024
+FILES_MAX = 3
+PIXELS_MAX = 40_000_000  # a large camera's picture
+NAME_LENGTH_MAX = 100
+
+_SEALED_FOR = "attachments"
+_Kind = Attachment.Kind
+_SUFFIXES = {
+    ".jpg": _Kind.JPEG,
+    ".jpeg": _Kind.JPEG,
+    ".png": _Kind.PNG,
+    ".pdf": _Kind.PDF,
+}
+_MAGIC = {
+    b"\xff\xd8\xff": _Kind.JPEG,
+    b"\x89PNG\r\n\x1a\n": _Kind.PNG,
+    b"%PDF-": _Kind.PDF,
+}
+# Names are shown and sent in headers: letters of all scripts, nothing that steers.
+_ODD = re.compile(r"[^\w .()+-]")
+# What a decoder may say of bytes that are no picture.
+_NO_PICTURE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+)
+
+
+class BadFile(Invalid):
+    """The file is none of those we take, or not what it says it is."""
+
+    code = "bad_file"
+    text = _("Please send pictures (JPEG, PNG) or PDFs that open.")
+
+
+class FileTooLarge(BadFile):
+    """The file has too many bytes or too many pixels."""
+
+    code = "file_too_large"
+    text = _("This file is too large. At most 5 MB and 40 million pixels, please.")
+
+
+class TooManyFiles(BadFile):
+    """More files than one comment may carry."""
+
+    code = "too_many_files"
+    text = _("At most three files at a time, please.")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file as it was sent: what the sender calls it, and what is in it."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that was looked into and lies sealed on our disk."""
+
+    name: str
+    kind: Attachment.Kind
+    size: int
+    stored_as: str
+
+
+@contextmanager
+def kept(files: Sequence[Sent]) -> Iterator[list[Kept]]:
+    """
+    Look into files and store them, for a block that writes down what they belong to;
+    when it fails they are gone again. Raises BadFile and its kind.
+    """
+    if len(files) > FILES_MAX:
+        raise TooManyFiles
+    checked = [_checked(each) for each in files]
+    stored: list[Kept] = []
+    try:
+        for name, kind, content in checked:
+            stored.append(Kept(name, kind, len(content), _store(content)))
+        yield stored
+    except BaseException:
+        for each in stored:
+            (_folder() / each.stored_as).unlink()
+        raise
+
+
+def content_of(attachment: Attachment) -> bytes:
+    """Return the bytes of an attachment."""
+    name = attachment.stored_as
+    sealed = (_folder() / name).read_bytes()
+    return unseal(sealed, purpose=_SEALED_FOR, bound_to=name)
+
+
+def _store(content: bytes) -> str:
+    stored_as = secrets.token_hex(16)
+    _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    sealed = seal(content, purpose=_SEALED_FOR, bound_to=stored_as)
+    with (_folder() / stored_as).open("xb") as file:
+        file.write(sealed)
+    return stored_as
+
+
+def _checked(sent: Sent) -> tuple[str, Attachment.Kind, bytes]:
+    if len(sent.content) > BYTES_MAX:
+        raise FileTooLarge
+    kind = next((k for m, k in _MAGIC.items() if sent.content.startswith(m)), None)
+    name = _plain(sent.name)
+    if kind is None or _SUFFIXES.get(PurePosixPath(name).suffix.lower()) != kind:
+        raise BadFile
+    if kind == _Kind.PDF:
+        if b"%%EOF" not in sent.content[-1024:]:
+            raise BadFile
+        return name, kind, sent.content
+    return name, kind, _written_anew(sent.content, kind)
+
+
+def _written_anew(content: bytes, kind: Attachment.Kind) -> bytes:
+    shape = "JPEG" if kind == _Kind.JPEG else "PNG"
+    try:
+        with Image.open(io.BytesIO(content), formats=[shape]) as picture:
+            if picture.width * picture.height > PIXELS_MAX:
+                raise FileTooLarge
+            picture.verify()
+        with Image.open(io.BytesIO(content), formats=[shape]) as picture:
+            upright = ImageOps.exif_transpose(picture)
+            plain = upright.convert("RGB" if shape == "JPEG" else "RGBA")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise FileTooLarge from error
+    except _NO_PICTURE as error:
+        raise BadFile from error
+    plain.info = {}  # colour profiles, remarks, places
+    written = io.BytesIO()
+    plain.save(written, shape, quality=88)
+    return written.getvalue()
+
+
+def _plain(name: str) -> str:
+    """Return a name that can be shown and sent: the last part, without what steers."""
+    last = _ODD.sub("_", re.split(r"[/\\]", name)[-1]).strip(" .")
+    path = PurePosixPath(last)
+    return path.stem[: NAME_LENGTH_MAX - len(path.suffix)] + path.suffix
+
+
+def _folder() -> Path:
+    return Path(settings.DATA_DIR) / "attachments"
