@@ -21,6 +21,7 @@ from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from django.db import connection
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models.members import Member
 from accounts.models.tokens import ApiToken, UsedTonce
@@ -138,7 +139,8 @@ def issue(
     means any. Raises UnknownScope.
     """
     if not scopes or not SCOPES.issuperset(scopes):
-        raise UnknownScope(f"Scopes are {', '.join(sorted(SCOPES))}.")
+        facts = {"scopes": ", ".join(sorted(SCOPES))}
+        raise UnknownScope(_("Scopes are %(scopes)s.") % facts)
     access_key = _random_text(_ACCESS_KEY_LENGTH)
     secret_key = _random_text(_SECRET_KEY_LENGTH)
     with transaction():

@@ -6,12 +6,13 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from accounts.views.doors import public
 
 
 @require_safe
-@never_cache
+@public
 def health(_request: HttpRequest) -> HttpResponse:
     """Answer 200 when this process reaches its database."""
     with connection.cursor() as cursor:
@@ -19,6 +20,7 @@ def health(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+@public
 def admin_door(request: HttpRequest) -> HttpResponse:
     """Send who wants to enter the admin to our own sign-in, unless they may not."""
     if request.user.is_authenticated:

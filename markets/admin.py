@@ -19,6 +19,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from exchange.lib.admin import Kept, ReadOnly, WithReason, run_on_each
 from markets import control
@@ -64,7 +65,7 @@ class MarketAdmin(Kept):
         super().save_model(request, obj, form, change)
         Floor.objects.get_or_create(market=obj)
 
-    @admin.action(description="Halt: cancels only, from here on")
+    @admin.action(description=_("Halt: cancels only, from here on"))
     def halt(self, request: HttpRequest, rows: QuerySet[Market]) -> None:
         def deed(row: Market, by: str, reason: str) -> None:
             now = timezone.now()
@@ -72,7 +73,7 @@ class MarketAdmin(Kept):
 
         run_on_each(request, rows, deed)
 
-    @admin.action(description="Open: take orders again")
+    @admin.action(description=_("Open: take orders again"))
     def open(self, request: HttpRequest, rows: QuerySet[Market]) -> None:
         def deed(row: Market, by: str, reason: str) -> None:
             now = timezone.now()
@@ -80,19 +81,19 @@ class MarketAdmin(Kept):
 
         run_on_each(request, rows, deed)
 
-    @admin.display(description="Latest commands")
+    @admin.display(description=_("Latest commands"))
     def journal(self, row: Market) -> SafeString:
         commands = Command.objects.filter(market=row).order_by("-seq")
         names = "seq at kind subject member_id side limit_ticks lots budget epoch"
         return _table(commands[:_LATEST], names.split())
 
-    @admin.display(description="Latest minutes")
+    @admin.display(description=_("Latest minutes"))
     def candles(self, row: Market) -> SafeString:
         candles = Candle.objects.filter(market=row).order_by("-minute")
         names = "minute open high low close volume funds trades_count"
         return _table(candles[:_LATEST], names.split())
 
-    @admin.display(description="Most open orders")
+    @admin.display(description=_("Most open orders"))
     def open_orders(self, row: Market) -> SafeString:
         counts = OpenOrders.objects.filter(market=row, count__gt=0).order_by("-count")
         return _table(counts[:_LATEST], ["member_id", "count"])
@@ -169,7 +170,7 @@ class QuarantinedAdmin(ReadOnly):
     ordering = ("-pk",)
     actions = ("resolve",)
 
-    @admin.action(description="Resolved: somebody has dealt with it")
+    @admin.action(description=_("Resolved: somebody has dealt with it"))
     def resolve(self, request: HttpRequest, rows: QuerySet[Quarantined]) -> None:
         rows.filter(resolved_at=None).update(resolved_at=timezone.now())
 

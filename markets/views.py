@@ -21,7 +21,6 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import (
     require_http_methods,
     require_POST,
@@ -30,8 +29,9 @@ from django.views.decorators.http import (
 
 from accounts import throttling
 from accounts.models.members import Member
+from accounts.views.doors import member_call, public, who
 from exchange.lib import money, refusals
-from exchange.lib.errors import Invalid, NotSignedIn
+from exchange.lib.errors import Invalid
 from markets import candles, display, orders, page_data, queries, tickers
 from markets.models import Market, Side
 from markets.orders import Terms, UnknownOrder
@@ -55,7 +55,7 @@ MODULES = [
 
 
 @require_safe
-@never_cache
+@public
 def home(request: HttpRequest) -> HttpResponse:
     """List the markets with their last day."""
     now = timezone.now()
@@ -71,7 +71,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@never_cache
+@public
 def market(request: HttpRequest, market_id: str) -> HttpResponse:
     """Show one market: chart, book, trades, order form, own orders and balances."""
     try:
@@ -107,7 +107,7 @@ def market(request: HttpRequest, market_id: str) -> HttpResponse:
 
 
 @require_safe
-@never_cache
+@public
 @refusals.as_json
 def snapshot(request: HttpRequest, market_id: str) -> HttpResponse:
     """Answer a market as of now, with the member's own part."""
@@ -118,7 +118,7 @@ def snapshot(request: HttpRequest, market_id: str) -> HttpResponse:
 
 
 @require_safe
-@never_cache
+@public
 @refusals.as_json
 def candle_rows(request: HttpRequest, market_id: str) -> HttpResponse:
     """
@@ -142,10 +142,11 @@ def candle_rows(request: HttpRequest, market_id: str) -> HttpResponse:
 
 @require_POST
 @refusals.as_json
+@member_call
 def place(request: HttpRequest, market_id: str) -> HttpResponse:
     """Take an order and answer it; see orders.place for what is refused."""
     now = _counted(request)
-    member, body = _member(request), _body(request)
+    member, body = who(request), _body(request)
     order = orders.place(
         member=member,
         market_id=market_id,
@@ -159,10 +160,11 @@ def place(request: HttpRequest, market_id: str) -> HttpResponse:
 
 @require_http_methods(["DELETE"])
 @refusals.as_json
+@member_call
 def cancel(request: HttpRequest, market_id: str, order_id: int) -> HttpResponse:
     """Ask for one order to be cancelled; the stream tells when it was."""
     now = _counted(request)
-    member = _member(request)
+    member = who(request)
     known = queries.order_of(member, order_id)
     if known is None or known.market_id != market_id:
         raise UnknownOrder
@@ -172,10 +174,11 @@ def cancel(request: HttpRequest, market_id: str, order_id: int) -> HttpResponse:
 
 @require_POST
 @refusals.as_json
+@member_call
 def clear(request: HttpRequest, market_id: str) -> HttpResponse:
     """Ask for all orders in a market to be cancelled, on one side where given."""
     now = _counted(request)
-    member, side = _member(request), _text(_body(request), "side")
+    member, side = who(request), _text(_body(request), "side")
     if side is not None and side not in Side.values:
         raise Invalid(_("The side is buy or sell."))
     queries.market_of(market_id)
@@ -196,13 +199,6 @@ def _counted(request: HttpRequest) -> datetime:
 
 def _member_or_none(request: HttpRequest) -> Member | None:
     return request.user if isinstance(request.user, Member) else None
-
-
-def _member(request: HttpRequest) -> Member:
-    member = _member_or_none(request)
-    if member is None:
-        raise NotSignedIn
-    return member
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts import tokens
 from accounts.models.tokens import ApiToken
@@ -30,7 +31,7 @@ class ApiTokenAdmin(ReadOnly):
     exclude = ("secret_encrypted",)
     actions = ("revoke",)
 
-    @admin.action(description="Revoke: useless from now on")
+    @admin.action(description=_("Revoke: useless from now on"))
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
         for row in rows:
             by = f"operator:{request.user.pk}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts import members
 from accounts.models.members import Member
@@ -44,7 +45,7 @@ class MemberAdmin(Kept):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # people join by themselves, or by `manage.py create_member`
 
-    @admin.action(description="Freeze: may look, neither trade nor withdraw")
+    @admin.action(description=_("Freeze: may look, neither trade nor withdraw"))
     def freeze(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
         run_on_each(
             request,
@@ -52,7 +53,7 @@ class MemberAdmin(Kept):
             lambda row, by, reason: members.freeze(member=row, by=by, reason=reason),
         )
 
-    @admin.action(description="Thaw: undo a freeze")
+    @admin.action(description=_("Thaw: undo a freeze"))
     def thaw(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
         run_on_each(
             request,
@@ -60,7 +61,7 @@ class MemberAdmin(Kept):
             lambda row, by, reason: members.thaw(member=row, by=by, reason=reason),
         )
 
-    @admin.action(description="Close for good: may not sign in any more")
+    @admin.action(description=_("Close for good: may not sign in any more"))
     def close(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
         run_on_each(
             request,

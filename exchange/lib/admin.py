@@ -13,6 +13,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from exchange.lib import audit
 from exchange.lib.errors import ExchangeError
@@ -80,7 +81,7 @@ def run_on_each(
     """
     reason = request.POST.get("reason", "").strip()
     if not reason:
-        messages.error(request, "Nothing done: please type a reason.")
+        messages.error(request, _("Nothing done: please type a reason."))
         return
     by = f"operator:{request.user.pk}"
     for row in rows:
@@ -89,7 +90,7 @@ def run_on_each(
         except ExchangeError as error:
             messages.error(request, f"{row}: {error.message}")
         else:
-            messages.success(request, f"{row}: done.")
+            messages.success(request, _("%(row)s: done.") % {"row": row})
 
 
 @admin.register(AuditRecord)
