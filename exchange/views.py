@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.views.decorators.http import require_safe
 
-from accounts.views.doors import public
+from accounts.views.doors import member_page, public
 
 
 @require_safe
@@ -26,3 +26,9 @@ def admin_door(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         raise PermissionDenied  # signed in, and no operator
     return redirect(f"{resolve_url('sign_in')}?{request.META['QUERY_STRING']}")
+
+
+@member_page
+def admin_password(_request: HttpRequest) -> HttpResponse:
+    """Send who wants another password to the account, where everybody changes it."""
+    return redirect("account")
