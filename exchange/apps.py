@@ -8,3 +8,6 @@ from django.apps import AppConfig
 class ExchangeConfig(AppConfig):
     name = "exchange"
     verbose_name = "Exchange"
+
+    def ready(self) -> None:
+        from exchange import checks  # noqa: F401, PLC0415 - they register themselves
