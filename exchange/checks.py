@@ -79,8 +79,7 @@ def _keys() -> Iterator[CheckMessage]:
         if not is_random or key.lower().startswith(_PUBLISHED):
             yield Error(
                 f"{name} is short, simple or one that everybody knows.",
-                hint="Make one: python -c 'import secrets;"
-                " print(secrets.token_urlsafe(48))'",
+                hint=f"Set {name} to 50 random letters or more; see .env.example.",
                 id="exchange.E006",
             )
     if settings.SECRET_KEY == settings.PIXIU_MASTER_KEY:
