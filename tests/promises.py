@@ -45,7 +45,8 @@ def read(source: str) -> Promises:
     for line in source.splitlines():
         if not line or line.startswith("#"):
             continue
-        if (reason := _REASON.fullmatch(line)) and number not in found.reasons:
+        reason = _REASON.fullmatch(line)
+        if reason and number and number not in found.reasons:
             found.reasons[number] = reason[1]
             continue
         match = _LINE.fullmatch(line)

@@ -82,6 +82,7 @@ def test_it_reads_a_reason_below_a_promise() -> None:
     [
         "S-1 this\nS-1 that",
         "S-1 this\n  open: one\n  open: two",
+        "  open: before anything is promised",
         "this without a number",
         "S-1 this\n  closed: it is",
     ],
