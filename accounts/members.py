@@ -137,7 +137,8 @@ def normalised(email: str) -> str:
 
 def _demand_strength(password: str, member: Member) -> None:
     if len(password) > PASSWORD_LENGTH_MAX:
-        raise WeakPassword(f"At most {PASSWORD_LENGTH_MAX} characters, please.")
+        facts = {"most": PASSWORD_LENGTH_MAX}
+        raise WeakPassword(_("At most %(most)s characters, please.") % facts)
     try:
         password_validation.validate_password(password, member)
     except ValidationError as error:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from django.contrib import auth
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils import timezone
+from django.utils import timezone, translation
 
-from accounts import sessions, throttling
+from accounts import languages, sessions, throttling
+from accounts.models.members import Member
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -31,4 +32,18 @@ class WatchSession:
             )
             if not is_live:
                 auth.logout(request)
+        return self._pages(request)
+
+
+class SpeakTheirLanguage:
+    """Lets pages speak the language a member chose, whatever browser they came in."""
+
+    def __init__(self, pages: Handler) -> None:
+        self._pages = pages
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        member = request.user
+        if isinstance(member, Member) and languages.is_known(member.language):
+            translation.activate(member.language)
+            request.LANGUAGE_CODE = member.language
         return self._pages(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.views import keys, overview, sign_in, tickets
+from accounts.views import keys, languages, overview, sign_in, tickets
 
 urlpatterns = [
     path("signin", sign_in.enter, name="sign_in"),
@@ -26,4 +26,5 @@ urlpatterns = [
         tickets.download,
         name="ticket_file",
     ),
+    path("language", languages.choose, name="language"),
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import get_resolver
 from django.utils import translation
 
@@ -34,6 +34,9 @@ class ApiDoor:
         is_ours = path == PREFIX or path.startswith(f"{PREFIX}/")
         if not is_ours or path == DOCUMENTS:
             return self._pages(request)
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+            # A bot that is led on to TLS goes on sending its signatures in the clear.
+            return HttpResponse("HTTPS is required.\n", "text/plain", 403)
         # The last page on this thread may have been in another language.
         translation.activate(settings.LANGUAGE_CODE)
         below = path.removeprefix(PREFIX) or "/"

@@ -10,6 +10,9 @@ class ExchangeConfig(AppConfig):
     name = "exchange"
     verbose_name = "Exchange"
 
+    def ready(self) -> None:
+        from exchange import checks  # noqa: F401, PLC0415 - they register themselves
+
 
 class DeskConfig(AdminConfig):
     """Django's admin, behind a door of ours."""

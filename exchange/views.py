@@ -7,10 +7,9 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import redirect, resolve_url
 from django.template.loader import render_to_string
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.views.doors import is_ours
+from accounts.views.doors import is_ours, member_page, public
 from exchange import desk
 from exchange.lib import origin
 
@@ -22,7 +21,7 @@ def broken(_request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@never_cache
+@public
 def health(_request: HttpRequest) -> HttpResponse:
     """Answer 200 when this process reaches its database."""
     with connection.cursor() as cursor:
@@ -30,7 +29,7 @@ def health(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
-@never_cache
+@public
 def admin_door(request: HttpRequest) -> HttpResponse:
     """Send who wants to enter the admin to sign in, or to prove that it is them."""
     if request.user.is_authenticated:
@@ -40,3 +39,9 @@ def admin_door(request: HttpRequest) -> HttpResponse:
         back_to = wanted if is_ours(request, wanted) else resolve_url("admin:index")
         return desk.way_to_proof(request, back_to=back_to)
     return redirect(f"{resolve_url('sign_in')}?{request.META['QUERY_STRING']}")
+
+
+@member_page
+def admin_password(_request: HttpRequest) -> HttpResponse:
+    """Send who wants another password to the account, where everybody changes it."""
+    return redirect("account")

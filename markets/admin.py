@@ -19,6 +19,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from exchange.lib.admin import Kept, ReadOnly, WithReason, may, run_on_each
 from markets import control
@@ -67,7 +68,9 @@ class MarketAdmin(Kept):
     has_halt_permission = may("markets.halt_market")
     has_open_permission = may("markets.open_market")
 
-    @admin.action(description="Halt: cancels only, from here on", permissions=["halt"])
+    @admin.action(
+        description=_("Halt: cancels only, from here on"), permissions=["halt"]
+    )
     def halt(self, request: HttpRequest, rows: QuerySet[Market]) -> None:
         def deed(row: Market, by: str, reason: str) -> None:
             now = timezone.now()
@@ -75,7 +78,7 @@ class MarketAdmin(Kept):
 
         run_on_each(request, rows, deed)
 
-    @admin.action(description="Open: take orders again", permissions=["open"])
+    @admin.action(description=_("Open: take orders again"), permissions=["open"])
     def open(self, request: HttpRequest, rows: QuerySet[Market]) -> None:
         def deed(row: Market, by: str, reason: str) -> None:
             now = timezone.now()
@@ -83,19 +86,19 @@ class MarketAdmin(Kept):
 
         run_on_each(request, rows, deed)
 
-    @admin.display(description="Latest commands")
+    @admin.display(description=_("Latest commands"))
     def journal(self, row: Market) -> SafeString:
         commands = Command.objects.filter(market=row).order_by("-seq")
         names = "seq at kind subject member_id side limit_ticks lots budget epoch"
         return _table(commands[:_LATEST], names.split())
 
-    @admin.display(description="Latest minutes")
+    @admin.display(description=_("Latest minutes"))
     def candles(self, row: Market) -> SafeString:
         candles = Candle.objects.filter(market=row).order_by("-minute")
         names = "minute open high low close volume funds trades_count"
         return _table(candles[:_LATEST], names.split())
 
-    @admin.display(description="Most open orders")
+    @admin.display(description=_("Most open orders"))
     def open_orders(self, row: Market) -> SafeString:
         counts = OpenOrders.objects.filter(market=row, count__gt=0).order_by("-count")
         return _table(counts[:_LATEST], ["member_id", "count"])
@@ -175,7 +178,7 @@ class QuarantinedAdmin(ReadOnly):
     has_resolve_permission = may("markets.resolve_quarantined")
 
     @admin.action(
-        description="Resolved: somebody has dealt with it", permissions=["resolve"]
+        description=_("Resolved: somebody has dealt with it"), permissions=["resolve"]
     )
     def resolve(self, request: HttpRequest, rows: QuerySet[Quarantined]) -> None:
         rows.filter(resolved_at=None).update(resolved_at=timezone.now())

@@ -8,3 +8,9 @@ from django.apps import AppConfig
 class MarketsConfig(AppConfig):
     name = "markets"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from accounts import onboarding  # noqa: PLC0415 - it needs models
+        from markets import queries  # noqa: PLC0415 - the same
+
+        onboarding.answer(onboarding.Step.ORDER, queries.has_ordered)

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from exchange.lib import money
 from exchange.lib.money import EXACT, ZERO
@@ -82,10 +83,14 @@ def order(market: Market, order: dict[str, Any]) -> dict[str, str]:
         "key": str(order["id"]),
         "side": order["side"],
         "side_label": _("Buy") if order["side"] == Side.BUY else _("Sell"),
-        "price": padded(price, market.price_digits) if price else _("Market"),
+        "price": padded(price, market.price_digits)
+        if price
+        else pgettext("order type", "Market"),
         "amount": padded(amount, market.amount_digits),
         "filled": filled,
-        "state": _("Open") if order["state"] == Order.State.OPEN else _("Sent"),
+        "state": pgettext("order", "Open")
+        if order["state"] == Order.State.OPEN
+        else _("Sent"),
         "time": _moment(order["at"]).strftime("%m-%d %H:%M:%S"),
     }
 

@@ -18,6 +18,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from exchange.lib import money
 from exchange.lib.fields import AmountField, sound_amount
@@ -56,19 +57,21 @@ class Market(models.Model):
     quote = models.ForeignKey(
         "wallets.Currency", on_delete=models.PROTECT, related_name="+"
     )
-    tick = AmountField(help_text="Smallest step of the price, in quote.")
-    lot = AmountField(help_text="Smallest step of the amount, in base.")
-    amount_min = AmountField(help_text="Smallest amount of an order, in base.")
-    notional_min = AmountField(help_text="Smallest price x amount, in quote.")
+    tick = AmountField(help_text=_("Smallest step of the price, in quote."))
+    lot = AmountField(help_text=_("Smallest step of the amount, in base."))
+    amount_min = AmountField(help_text=_("Smallest amount of an order, in base."))
+    notional_min = AmountField(help_text=_("Smallest price x amount, in quote."))
     open_orders_max = models.PositiveIntegerField(
-        default=200, help_text="Open orders one member may have in this market."
+        default=200, help_text=_("Open orders one member may have in this market.")
     )
     collar = AmountField(
         default=Decimal("0.05"),
-        help_text="How far from the best price a market order may trade: 0.05 is 5 %.",
+        help_text=_(
+            "How far from the best price a market order may trade: 0.05 is 5 %."
+        ),
     )
-    maker_fee = AmountField(default=0, help_text="Rate: 0.001 is 0.1 %.")
-    taker_fee = AmountField(default=0, help_text="Rate: 0.001 is 0.1 %.")
+    maker_fee = AmountField(default=0, help_text=_("Rate: 0.001 is 0.1 %."))
+    taker_fee = AmountField(default=0, help_text=_("Rate: 0.001 is 0.1 %."))
     state = models.CharField(max_length=8, choices=State, default=State.OPEN)
     halt_reason = models.CharField(max_length=200, blank=True, default="")
     is_visible = models.BooleanField(default=True)

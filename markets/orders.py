@@ -23,6 +23,7 @@ from typing import Any, Literal
 from django.db import DataError, IntegrityError, connection
 from django.db.models import F, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts.models.members import Member
 from exchange.lib import money
@@ -295,14 +296,14 @@ def lock_live(**which: Any) -> list[Order]:
 
 def _demand_client_id(client_id: str | None) -> None:
     if client_id is not None and not CLIENT_ID.fullmatch(client_id):
-        raise BadTerms("A client id is 1 to 64 printable characters without blanks.")
+        raise BadTerms(_("A client id is 1 to 64 printable characters without blanks."))
 
 
 def _known(member: Member, wishes: Sequence[Wish]) -> dict[str | None, Order]:
     """Return the member's orders that were placed under these client ids."""
     ids = [wish.client_id for wish in wishes if wish.client_id is not None]
     if len(set(ids)) < len(ids):
-        raise BadTerms("Each order needs a client id of its own.")
+        raise BadTerms(_("Each order needs a client id of its own."))
     if not ids:
         return {}
     mine = Order.objects.filter(member_id=member.pk, client_id__in=ids)
@@ -318,7 +319,7 @@ def _same(
         with _at(index, wishes):
             order = known.get(wish.client_id)
             if order is None:
-                raise ClientIdTaken("Some of these orders were placed before.")
+                raise ClientIdTaken(_("Some of these orders were placed before."))
             if not _is_as_wished(order, market, wish):
                 raise ClientIdTaken(order_id=order.pk)
         orders.append(order)
@@ -386,18 +387,20 @@ def _check(market: Market, wish: Wish, collar: Callable[[str], Decimal]) -> _Che
 
 def _demand_form(terms: Terms) -> None:
     if terms.side not in _SIDES:
-        raise BadTerms("The side is buy or sell.")
+        raise BadTerms(_("The side is buy or sell."))
     sizes = [size for size in (terms.amount, terms.funds) if size is not None]
     if terms.kind == Order.Kind.LIMIT:
         if terms.price is None or terms.amount is None or terms.funds is not None:
-            raise BadTerms("A limit order has a price and an amount.")
+            raise BadTerms(_("A limit order has a price and an amount."))
     elif terms.kind == Order.Kind.MARKET:
         if terms.price is not None:
-            raise BadTerms("A market order has no price.")
+            raise BadTerms(_("A market order has no price."))
         if len(sizes) != 1 or (terms.funds is not None and terms.side != Side.BUY):
-            raise BadTerms("A market order has an amount, or to buy, funds to spend.")
+            raise BadTerms(
+                _("A market order has an amount, or to buy, funds to spend.")
+            )
     else:
-        raise BadTerms("The kind is limit or market.")
+        raise BadTerms(_("The kind is limit or market."))
     for value in (terms.price, *sizes):
         if value is not None:
             _demand_sane(value)
@@ -406,21 +409,24 @@ def _demand_form(terms: Terms) -> None:
 def _demand_sane(value: Decimal) -> None:
     """Whoever calls: nothing that could not be held against the grid exactly."""
     if not (value.is_finite() and value > 0):
-        raise BadTerms("Price and size must be greater than zero.")
+        raise BadTerms(_("Price and size must be greater than zero."))
     if value >= 10**20:
         raise AboveMaximum
     if int(value.as_tuple().exponent) < -DIGITS_MAX:
-        raise BadTerms(f"Price and size have at most {DIGITS_MAX} digits.")
+        facts = {"digits": DIGITS_MAX}
+        raise BadTerms(_("Price and size have at most %(digits)s digits.") % facts)
 
 
 def _demand_scale(funds: Decimal, market: Market) -> None:
     if not money.is_multiple(funds, market.quote.unit):
-        raise BadTerms(f"{market.quote_id.upper()} has {market.quote.scale} digits.")
+        facts = {"currency": market.quote_id.upper(), "digits": market.quote.scale}
+        raise BadTerms(_("%(currency)s has %(digits)s digits.") % facts)
 
 
 def _below(minimum: Decimal, currency: str, of: str) -> BelowMinimum:
+    facts = {"least": plain(minimum), "currency": currency.upper()}
     return BelowMinimum(
-        f"The smallest order here is {plain(minimum)} {currency.upper()}.",
+        _("The smallest order here is %(least)s %(currency)s.") % facts,
         minimum=plain(minimum),
         of=of,
     )
@@ -604,8 +610,11 @@ def _refusal(
     live = sum(mine.values_list("count", flat=True))
     if live + len(checked) > market.open_orders_max:
         return TooManyOrders(
-            f"You have {live} open orders here, and this market allows"
-            f" {market.open_orders_max}. Cancel some first.",
+            _(
+                "You have %(live)s open orders here, and this market allows"
+                " %(most)s. Cancel some first."
+            )
+            % {"live": live, "most": market.open_orders_max},
             maximum=market.open_orders_max,
         )
     for currency in dict.fromkeys(wanted.currency for wanted in checked):
@@ -614,10 +623,16 @@ def _refusal(
         with localcontext(EXACT):
             needed = sum(mine_of_it, ZERO)
         if held.available < needed:
-            of_what = "This order needs" if len(checked) == 1 else "These orders need"
             return InsufficientFunds(
-                f"{of_what} {plain(needed)} {currency.upper()};"
-                f" you have {plain(held.available)} available.",
+                ngettext(
+                    "This order needs %(needed)s; you have %(available)s available.",
+                    "These orders need %(needed)s; you have %(available)s available.",
+                    len(checked),
+                )
+                % {
+                    "needed": f"{plain(needed)} {currency.upper()}",
+                    "available": plain(held.available),
+                },
                 currency=currency,
                 needed=plain(needed),
                 available=plain(held.available),

@@ -141,6 +141,11 @@ def order_of(member: Member, order_id: int) -> Order | None:
     return mine.order_by("pk").first()
 
 
+def has_ordered(member: Member) -> bool:
+    """Say whether a member ever placed an order."""
+    return Order.objects.filter(member=member).exists()
+
+
 def orders_of(
     member: Member,
     *,

@@ -58,8 +58,11 @@ class Grid:
         if not money.is_multiple(price, self.tick):
             nearest = money.round_down(price, self.tick) or self.tick
             raise PriceOffTick(
-                f"The price must be a multiple of {plain(self.tick)};"
-                f" the nearest is {plain(nearest)}.",
+                _(
+                    "The price must be a multiple of %(step)s;"
+                    " the nearest is %(nearest)s."
+                )
+                % {"step": plain(self.tick), "nearest": plain(nearest)},
                 price=plain(price),
                 tick=plain(self.tick),
                 nearest=plain(nearest),
@@ -71,8 +74,11 @@ class Grid:
         if not money.is_multiple(amount, self.lot):
             nearest = money.round_down(amount, self.lot) or self.lot
             raise AmountOffLot(
-                f"The amount must be a multiple of {plain(self.lot)};"
-                f" the nearest is {plain(nearest)}.",
+                _(
+                    "The amount must be a multiple of %(step)s;"
+                    " the nearest is %(nearest)s."
+                )
+                % {"step": plain(self.lot), "nearest": plain(nearest)},
                 amount=plain(amount),
                 lot=plain(self.lot),
                 nearest=plain(nearest),

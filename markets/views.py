@@ -21,7 +21,6 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import (
     require_http_methods,
     require_POST,
@@ -30,8 +29,9 @@ from django.views.decorators.http import (
 
 from accounts import throttling
 from accounts.models.members import Member
+from accounts.views.doors import member_call, public, who
 from exchange.lib import money, refusals
-from exchange.lib.errors import Invalid, NotSignedIn
+from exchange.lib.errors import Invalid
 from markets import candles, display, orders, page_data, queries, tickers
 from markets.models import Market, Side
 from markets.orders import Terms, UnknownOrder
@@ -55,7 +55,7 @@ MODULES = [
 
 
 @require_safe
-@never_cache
+@public
 def home(request: HttpRequest) -> HttpResponse:
     """List the markets with their last day."""
     now = timezone.now()
@@ -71,7 +71,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@never_cache
+@public
 def market(request: HttpRequest, market_id: str) -> HttpResponse:
     """Show one market: chart, book, trades, order form, own orders and balances."""
     try:
@@ -107,7 +107,7 @@ def market(request: HttpRequest, market_id: str) -> HttpResponse:
 
 
 @require_safe
-@never_cache
+@public
 @refusals.as_json
 def snapshot(request: HttpRequest, market_id: str) -> HttpResponse:
     """Answer a market as of now, with the member's own part."""
@@ -118,7 +118,7 @@ def snapshot(request: HttpRequest, market_id: str) -> HttpResponse:
 
 
 @require_safe
-@never_cache
+@public
 @refusals.as_json
 def candle_rows(request: HttpRequest, market_id: str) -> HttpResponse:
     """
@@ -142,6 +142,7 @@ def candle_rows(request: HttpRequest, market_id: str) -> HttpResponse:
 
 @require_POST
 @refusals.as_json
+@member_call
 def place(request: HttpRequest, market_id: str) -> HttpResponse:
     """Take an order and answer it; see orders.place for what is refused."""
     member, now = _acting(request)
@@ -159,6 +160,7 @@ def place(request: HttpRequest, market_id: str) -> HttpResponse:
 
 @require_http_methods(["DELETE"])
 @refusals.as_json
+@member_call
 def cancel(request: HttpRequest, market_id: str, order_id: int) -> HttpResponse:
     """Ask for one order to be cancelled; the stream tells when it was."""
     member, now = _acting(request, bucket="cancels")
@@ -171,6 +173,7 @@ def cancel(request: HttpRequest, market_id: str, order_id: int) -> HttpResponse:
 
 @require_POST
 @refusals.as_json
+@member_call
 def clear(request: HttpRequest, market_id: str) -> HttpResponse:
     """Ask for all orders in a market to be cancelled, on one side where given."""
     member, now = _acting(request, bucket="cancels")
@@ -196,9 +199,7 @@ def _counted(request: HttpRequest, bucket: str = "all") -> datetime:
 
 def _acting(request: HttpRequest, *, bucket: str = "all") -> tuple[Member, datetime]:
     """Count the request for its address and its member; return member and `now`."""
-    now, member = _counted(request, bucket), _member_or_none(request)
-    if member is None:
-        raise NotSignedIn
+    now, member = _counted(request, bucket), who(request)
     throttling.count_member(member.pk, now=now, bucket=bucket)
     return member, now
 

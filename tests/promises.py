@@ -1,8 +1,9 @@
 """
 Which promises are kept by which test: `make promises`.
 
-The promises stand in promises.txt; the tests say in a mark which they keep. The marks
-are read from the source, so that nothing has to run or even be importable.
+The promises stand in promises.txt, with the reason below those that are left open on
+purpose; the tests say in a mark which they keep. The marks are read from the source, so
+that nothing has to run or even be importable.
 """
 
 from __future__ import annotations
@@ -12,22 +13,47 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 TESTS = Path(__file__).resolve().parent
 _LINE = re.compile(r"([A-Z]-\d+)\s+(.+)")
+_REASON = re.compile(r"\s+open: (.+)")
 _SET_ASIDE = "set aside:"
+
+
+class Promises(NamedTuple):
+    """What is promised, by number, and why some of it is open."""
+
+    texts: dict[str, str]
+    reasons: dict[str, str]
 
 
 def known() -> dict[str, str]:
     """Return every promise: its number, and what it says."""
-    found: dict[str, str] = {}
-    for line in (TESTS / "promises.txt").read_text().splitlines():
+    return read((TESTS / "promises.txt").read_text()).texts
+
+
+def reasons() -> dict[str, str]:
+    """Return, for each promise that is left open on purpose, why."""
+    return read((TESTS / "promises.txt").read_text()).reasons
+
+
+def read(source: str) -> Promises:
+    """Read a list of promises, each with its reason below it where it has one."""
+    found = Promises({}, {})
+    number = ""
+    for line in source.splitlines():
         if not line or line.startswith("#"):
             continue
+        reason = _REASON.fullmatch(line)
+        if reason and number and number not in found.reasons:
+            found.reasons[number] = reason[1]
+            continue
         match = _LINE.fullmatch(line)
-        if match is None or match[1] in found:
+        if match is None or match[1] in found.texts:
             raise ValueError(f"promises.txt: malformed or repeated: {line!r}")
-        found[match[1]] = match[2]
+        number = match[1]
+        found.texts[number] = match[2]
     return found
 
 
@@ -69,16 +95,18 @@ def _numbers(node: ast.expr) -> Iterator[str]:
 
 
 def main() -> None:
-    promises, tests = known(), kept()
+    promises, why, tests = known(), reasons(), kept()
     for number, text in promises.items():
         sign = "=" if text.startswith(_SET_ASIDE) else "x" if number in tests else " "
         print(f"[{sign}] {number:<5} {text}")
+        if number in why:
+            print(f"            open: {why[number]}")
         for test in tests.get(number, []):
             print(f"            {test}")
     aside = sum(text.startswith(_SET_ASIDE) for text in promises.values())
     print(
-        f"\n{len(tests)} kept, {len(promises) - len(tests) - aside} open, "
-        f"{aside} set aside"
+        f"\n{len(tests)} kept, {len(promises) - len(tests) - aside} open"
+        f" ({len(why)} with a reason), {aside} set aside"
     )
 
 

@@ -8,3 +8,9 @@ from django.apps import AppConfig
 class WalletsConfig(AppConfig):
     name = "wallets"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from accounts import onboarding  # noqa: PLC0415 - it needs models
+        from wallets import queries  # noqa: PLC0415 - the same
+
+        onboarding.answer(onboarding.Step.DEPOSIT, queries.has_been_credited)

@@ -258,8 +258,11 @@ def _demand_sound(code: str, amount: Decimal) -> None:
         raise UnknownCurrency(currency=code)
     if not amount > 0 or not is_multiple(amount, currency.unit):
         raise BadAmount(
-            f"An amount of {code.upper()} is above zero and has at most"
-            f" {currency.scale} digits after the point.",
+            _(
+                "An amount of %(currency)s is above zero and has at most %(digits)s"
+                " digits after the point."
+            )
+            % {"currency": code.upper(), "digits": currency.scale},
             digits=currency.scale,
         )
 

@@ -38,6 +38,11 @@ def currency_codes() -> list[str]:
     return [currency.code for currency in visible_currencies()]
 
 
+def has_been_credited(member: Member) -> bool:
+    """Say whether a member ever owned something here."""
+    return Balance.objects.filter(account__member=member).exists()
+
+
 def balances(member: Member) -> list[BalanceView]:
     """Return a member's balance of every visible currency, zeros included."""
     held = {

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts import keys
 from accounts.models.tokens import ApiToken, TokenUse
@@ -32,7 +33,7 @@ class ApiTokenAdmin(ReadOnly):
 
     has_revoke_permission = may("accounts.revoke_apitoken")
 
-    @admin.action(description="Revoke: useless from now on", permissions=["revoke"])
+    @admin.action(description=_("Revoke: useless from now on"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
         now = timezone.now()
         run_on_each(

@@ -11,6 +11,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts import members, roles
 from accounts.models.members import Member
@@ -92,12 +93,12 @@ class MemberAdmin(Kept):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Member]:
         return super().get_queryset(request).prefetch_related("tags")
 
-    @admin.display(description="tags")
+    @admin.display(description=_("tags"))
     def tag_names(self, row: Member) -> str:
         return ", ".join(tag.name for tag in row.tags.all())
 
     @admin.action(
-        description="Freeze: may look, neither trade nor withdraw",
+        description=_("Freeze: may look, neither trade nor withdraw"),
         permissions=["freeze"],
     )
     def freeze(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
@@ -107,7 +108,7 @@ class MemberAdmin(Kept):
             lambda row, by, reason: members.freeze(member=row, by=by, reason=reason),
         )
 
-    @admin.action(description="Thaw: undo a freeze", permissions=["thaw"])
+    @admin.action(description=_("Thaw: undo a freeze"), permissions=["thaw"])
     def thaw(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
         run_on_each(
             request,
@@ -116,7 +117,7 @@ class MemberAdmin(Kept):
         )
 
     @admin.action(
-        description="Close for good: may not sign in any more", permissions=["close"]
+        description=_("Close for good: may not sign in any more"), permissions=["close"]
     )
     def close(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
         run_on_each(
@@ -125,11 +126,11 @@ class MemberAdmin(Kept):
             lambda row, by, reason: members.close(member=row, by=by, reason=reason),
         )
 
-    @admin.action(description="Give the role", permissions=["grant"])
+    @admin.action(description=_("Give the role"), permissions=["grant"])
     def grant(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
         self._change_roles(request, rows, roles.grant)
 
-    @admin.action(description="Take the role away", permissions=["grant"])
+    @admin.action(description=_("Take the role away"), permissions=["grant"])
     def revoke(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
         self._change_roles(request, rows, roles.revoke)
 

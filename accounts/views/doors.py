@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 
 from accounts import proofs
 from accounts.models.members import Member
+from exchange.lib.errors import NotSignedIn
 
 View = Callable[..., HttpResponse]
 
@@ -40,6 +41,21 @@ def public(view: View) -> View:
 def member_page(view: View) -> View:
     """Let members in who have signed in; send others to do so."""
     return _marked(never_cache(login_required(view)), "member")
+
+
+def member_call(view: View) -> View:
+    """
+    Let a page's own scripts in where a member has signed in. Raises NotSignedIn for
+    others: a script is told so, it cannot be sent elsewhere.
+    """
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **path: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            raise NotSignedIn
+        return view(request, *args, **path)
+
+    return _marked(never_cache(guarded), "member")
 
 
 def proof_page(*, password_suffices: bool = False) -> Callable[[View], View]:

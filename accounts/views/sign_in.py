@@ -6,19 +6,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import sign_in
 from accounts.forms.sign_in import SignInForm
+from accounts.views.doors import public
 from exchange.lib import refusals
 from exchange.lib.errors import NotSignedIn, TooMany
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("password")
-@never_cache
+@public
 def enter(request: HttpRequest) -> HttpResponse:
     """Ask for e-mail and password, then go on to where the member wanted to be."""
     if request.method != "POST":
@@ -47,10 +47,14 @@ def enter(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@public
 def leave(request: HttpRequest) -> HttpResponse:
     """Sign out and go home."""
     sign_in.sign_out(request)
-    return redirect("home")
+    answer = redirect("home")
+    # Private pages a browser still has are not for who sits there next.
+    answer["Clear-Site-Data"] = '"cache"'
+    return answer
 
 
 def _ask(request: HttpRequest, form: SignInForm, *, status: int) -> HttpResponse:

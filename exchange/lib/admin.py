@@ -14,6 +14,7 @@ from django.contrib.admin.helpers import ActionForm
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from exchange.lib import audit
 from exchange.lib.errors import ExchangeError
@@ -115,7 +116,7 @@ def run_on_each(
     """
     reason = request.POST.get("reason", "").strip()
     if not reason:
-        messages.error(request, "Nothing done: please type a reason.")
+        messages.error(request, _("Nothing done: please type a reason."))
         return
     by = f"operator:{request.user.pk}"
     for row in rows:
@@ -124,7 +125,7 @@ def run_on_each(
         except ExchangeError as error:
             messages.error(request, f"{row}: {error.message}")
         else:
-            messages.success(request, f"{row}: done.")
+            messages.success(request, _("%(row)s: done.") % {"row": row})
 
 
 @admin.register(AuditRecord)

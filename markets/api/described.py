@@ -2,13 +2,16 @@
 What each endpoint of REST v2 takes and answers: the one description from which the
 OpenAPI and swagger documents and the page are made.
 
-Shapes are written as JSON Schema, since the endpoints read and write by hand.
+Shapes are written as JSON Schema, since the endpoints read and write by hand. Texts are
+English here, as in the documents; the page translates them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from django.utils.translation import gettext_noop as _
 
 from accounts.api.views import ApiView
 from markets.api import market_data, members, orders
@@ -200,34 +203,36 @@ def _word(*words: str, default: str = "") -> Json:
 
 
 _NUMBER = _whole(-(10**18) + 1, 10**18 - 1)
-_MARKET = Param("market", TEXT | {"example": "btccny"}, "id of a market", True)
-_ORDER_ID = Param("id", _NUMBER, "id of one of my orders", True)
-_ORDER_BY = "by id: asc or desc"
+_MARKET = Param("market", TEXT | {"example": "btccny"}, _("id of a market"), True)
+_ORDER_ID = Param("id", _NUMBER, _("id of one of my orders"), True)
+_ORDER_BY = _("by id: asc or desc")
 _WINDOW = (
     _MARKET,
-    Param("limit", _whole(1, 1000, 50), "how many"),
-    Param("timestamp", _NUMBER, "only trades up to this second"),
-    Param("from", _NUMBER, "only trades with greater ids"),
-    Param("to", _NUMBER, "only trades with smaller ids"),
+    Param("limit", _whole(1, 1000, 50), _("how many")),
+    Param("timestamp", _NUMBER, _("only trades up to this second")),
+    Param("from", _NUMBER, _("only trades with greater ids")),
+    Param("to", _NUMBER, _("only trades with smaller ids")),
     Param("order_by", _word("asc", "desc", default="desc"), _ORDER_BY),
 )
 _PERIOD: Json = {"type": "integer", "enum": list(PERIODS), "default": 1}
 _CANDLE_PARAMS = (
     _MARKET,
     Param(
-        "period", {"type": "integer", "enum": list(PERIODS), "default": 1}, "minutes"
+        "period", {"type": "integer", "enum": list(PERIODS), "default": 1}, _("minutes")
     ),
-    Param("limit", _whole(1, 10_000, 30), "how many"),
-    Param("timestamp", _NUMBER, "begin with the candle of this second"),
+    Param("limit", _whole(1, 10_000, 30), _("how many")),
+    Param("timestamp", _NUMBER, _("begin with the candle of this second")),
 )
 TERMS = (
-    Param("side", SIDE, "sell or buy", True),
-    Param("volume", TEXT | {"example": "0.11"}, "a plain decimal, whole lots", True),
-    Param("price", TEXT | {"example": "2955.12"}, "of limit orders: whole ticks"),
+    Param("side", SIDE, _("sell or buy"), True),
+    Param("volume", TEXT | {"example": "0.11"}, _("a plain decimal, whole lots"), True),
+    Param("price", TEXT | {"example": "2955.12"}, _("of limit orders: whole ticks")),
     Param(
-        "ord_type", _word("limit", "market", default="limit"), "market orders take it"
+        "ord_type",
+        _word("limit", "market", default="limit"),
+        _("market orders take it"),
     ),
-    Param("client_id", TEXT, "your own name for it: a retry is no second order"),
+    Param("client_id", TEXT, _("your own name for it: a retry is no second order")),
 )
 _ORDERS = Param(
     "orders",
@@ -241,7 +246,7 @@ _ORDERS = Param(
             "required": [param.name for param in TERMS if param.required],
         },
     },
-    "as orders[][side]=…&orders[][volume]=… in a form",
+    _("as orders[][side]=…&orders[][volume]=… in a form"),
     True,
 )
 
@@ -250,13 +255,13 @@ ENDPOINTS: list[Endpoint] = [
         "orders",
         orders.Orders,
         "get",
-        "My orders of a market",
+        _("My orders of a market"),
         "Order[]",
         (
             _MARKET,
-            Param("state", _word("wait", "done", "cancel", default="wait"), "which"),
-            Param("limit", _whole(1, 1000, 100), "how many"),
-            Param("page", _NUMBER | {"default": 1}, "counted from 1"),
+            Param("state", _word("wait", "done", "cancel", default="wait"), _("which")),
+            Param("limit", _whole(1, 1000, 100), _("how many")),
+            Param("page", _NUMBER | {"default": 1}, _("counted from 1")),
             Param("order_by", _word("asc", "desc", default="asc"), _ORDER_BY),
         ),
     ),
@@ -264,7 +269,7 @@ ENDPOINTS: list[Endpoint] = [
         "order",
         orders.OneOrder,
         "get",
-        "One of my orders, with its trades",
+        _("One of my orders, with its trades"),
         "OrderWithTrades",
         (_ORDER_ID,),
         (404,),
@@ -273,17 +278,17 @@ ENDPOINTS: list[Endpoint] = [
         "orders",
         orders.Orders,
         "post",
-        "Place an order",
+        _("Place an order"),
         "Order",
         (_MARKET, *TERMS),
         (409,),
-        more="It is matched afterwards: the answer says wait.",
+        more=_("It is matched afterwards: the answer says wait."),
     ),
     Endpoint(
         "orders/multi",
         orders.ManyOrders,
         "post",
-        "Place up to 100 orders, all or none",
+        _("Place up to 100 orders, all or none"),
         "Order[]",
         (_MARKET, _ORDERS),
         (409,),
@@ -292,33 +297,33 @@ ENDPOINTS: list[Endpoint] = [
         "order/delete",
         orders.DeleteOrder,
         "post",
-        "Cancel an order",
+        _("Cancel an order"),
         "Order",
         (_ORDER_ID,),
-        more="It is cancelled afterwards; a finished one is answered as it is.",
+        more=_("It is cancelled afterwards; a finished one is answered as it is."),
     ),
     Endpoint(
         "orders/clear",
         orders.ClearOrders,
         "post",
-        "Cancel all my orders, in all markets",
+        _("Cancel all my orders, in all markets"),
         "Order[]",
-        (Param("side", SIDE, "only this side"),),
+        (Param("side", SIDE, _("only this side")),),
     ),
-    Endpoint("markets", market_data.Markets, "get", "All markets", "Market[]"),
+    Endpoint("markets", market_data.Markets, "get", _("All markets"), "Market[]"),
     Endpoint(
         "tickers",
         market_data.Tickers,
         "get",
-        "24 hours of all markets",
+        _("24 hours of all markets"),
         "Tickers",
-        more='An object by market id. "0.0" where nothing is known.',
+        more=_('An object by market id. "0.0" where nothing is known.'),
     ),
     Endpoint(
         "tickers/{market}",
         market_data.TickerOfMarket,
         "get",
-        "24 hours of one market",
+        _("24 hours of one market"),
         "Ticker",
         (_MARKET,),
         (404, 406),
@@ -328,62 +333,68 @@ ENDPOINTS: list[Endpoint] = [
         "depth",
         market_data.Depth,
         "get",
-        "The book by price levels",
+        _("The book by price levels"),
         "Depth",
-        (_MARKET, Param("limit", _whole(1, 1000, 300), "levels a side")),
-        more="The best levels of each side; both lists begin with the highest price.",
+        (_MARKET, Param("limit", _whole(1, 1000, 300), _("levels a side"))),
+        more=_(
+            "The best levels of each side; both lists begin with the highest price."
+        ),
     ),
     Endpoint(
         "order_book",
         market_data.OrderBook,
         "get",
-        "The book as orders",
+        _("The book as orders"),
         "OrderBook",
         (
             _MARKET,
-            Param("asks_limit", _whole(1, 200, 20), "how many asks"),
-            Param("bids_limit", _whole(1, 200, 20), "how many bids"),
+            Param("asks_limit", _whole(1, 200, 20), _("how many asks")),
+            Param("bids_limit", _whole(1, 200, 20), _("how many bids")),
         ),
-        more="One pseudo order a price level: its id is its rank.",
+        more=_("One pseudo order a price level: its id is its rank."),
     ),
     Endpoint(
         "trades",
         market_data.Trades,
         "get",
-        "Trades of a market",
+        _("Trades of a market"),
         "PublicTrade[]",
         _WINDOW,
-        more="side is always null; taker_side says who took.",
+        more=_("side is always null; taker_side says who took."),
     ),
     Endpoint(
         "k",
         market_data.Candles,
         "get",
-        "Candles",
+        _("Candles"),
         "Candles",
         _CANDLE_PARAMS,
-        more="Oldest first, empty periods filled; weeks begin on Monday, UTC.",
+        more=_("Oldest first, empty periods filled; weeks begin on Monday, UTC."),
     ),
     Endpoint(
         "k_with_pending_trades",
         market_data.CandlesWithPendingTrades,
         "get",
-        "Candles, and the trades since the last one began",
+        _("Candles, and the trades since the last one began"),
         "CandlesWithPendingTrades",
         (
             *_CANDLE_PARAMS,
-            Param("trade_id", _NUMBER, "only trades with smaller ids", True),
+            Param("trade_id", _NUMBER, _("only trades with smaller ids"), True),
         ),
     ),
     Endpoint(
-        "timestamp", market_data.Timestamp, "get", "Our clock, in seconds", "Timestamp"
+        "timestamp",
+        market_data.Timestamp,
+        "get",
+        _("Our clock, in seconds"),
+        "Timestamp",
     ),
-    Endpoint("members/me", members.Me, "get", "Who I am, and my balances", "Member"),
+    Endpoint("members/me", members.Me, "get", _("Who I am, and my balances"), "Member"),
     Endpoint(
         "trades/my",
         market_data.MyTrades,
         "get",
-        "My trades of a market",
+        _("My trades of a market"),
         "OwnTrade[]",
         _WINDOW,
     ),
@@ -391,31 +402,31 @@ ENDPOINTS: list[Endpoint] = [
         "deposits",
         deposits.Deposits,
         "get",
-        "My deposits, newest first",
+        _("My deposits, newest first"),
         "Deposit[]",
         (
-            Param("currency", TEXT | {"example": "btc"}, "only this currency"),
-            Param("limit", _whole(1, 100, 3), "how many"),
-            Param("state", _word(*deposits.STATES), "only this state"),
+            Param("currency", TEXT | {"example": "btc"}, _("only this currency")),
+            Param("limit", _whole(1, 100, 3), _("how many")),
+            Param("state", _word(*deposits.STATES), _("only this state")),
         ),
     ),
     Endpoint(
         "deposit",
         deposits.OneDeposit,
         "get",
-        "One of my deposits",
+        _("One of my deposits"),
         "Deposit",
-        (Param("txid", TEXT, "id of its transaction", True),),
+        (Param("txid", TEXT, _("id of its transaction"), True),),
         (404,),
     ),
     Endpoint(
         "deposit_address",
         deposits.DepositAddress,
         "get",
-        "Where I may deposit",
+        _("Where I may deposit"),
         "DepositAddress",
-        (Param("currency", TEXT | {"example": "btc"}, "code of a currency", True),),
-        more="null while the address is being made.",
+        (Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),),
+        more=_("null while the address is being made."),
     ),
 ]
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _later
 from django.views.decorators.http import require_safe
 
+from accounts.views.doors import public
 from markets.api import described
 from markets.api.described import Endpoint, Json, Param, answer_of
 
@@ -139,6 +140,7 @@ VECTORS = [
 
 
 @require_safe
+@public
 def page(request: HttpRequest) -> HttpResponse:
     return render(
         request,
@@ -169,8 +171,8 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "id": f"{endpoint.verb}-{endpoint.path}".replace("/", "-").strip("{}"),
         "verb": endpoint.verb.upper(),
         "path": f"/api/v2/{endpoint.path}",
-        "about": endpoint.about,
-        "more": endpoint.more,
+        "about": _(endpoint.about),
+        "more": _(endpoint.more) if endpoint.more else "",
         "scopes": _scopes(endpoint),
         "params": [_param(param) for param in endpoint.params],
         "answer": json.dumps(sample(answer_of(endpoint)), indent=2),
@@ -195,7 +197,7 @@ def _param(param: Param) -> dict[str, Any]:
         "values": values,
         "default": schema.get("default", ""),
         "required": param.required,
-        "about": param.about,
+        "about": _(param.about),
     }
 
 

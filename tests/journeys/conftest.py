@@ -24,6 +24,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.databases import ROOT
+from tests.journeys.watched import LANGUAGES, SIZES, Watched
 from tests.watching import read_until
 
 # No Django in here: pytest may load this file before the settings are there.
@@ -34,7 +35,7 @@ _FLAGS = [
 ]
 _STOP_SECONDS = 30
 MONEY = {"cny": "20000", "usd": "1000", "btc": "5", "ltc": "10"}
-_MEMBERS = 16
+_MEMBERS = 32
 _JOINING = f"""
 from decimal import Decimal
 from django.utils import timezone
@@ -136,6 +137,25 @@ def opened(browser: Browser, exchange: Exchange) -> Iterator[Callable[..., Page]
             return page
 
         yield open_page
+
+
+@pytest.fixture
+def watched(browser: Browser, exchange: Exchange) -> Iterator[Callable[..., Watched]]:
+    """Open a window whose pages are looked at: watched(theme=, size=, language=)."""
+    with ExitStack() as windows:
+
+        def open_window(*, theme: str, size: str, language: str) -> Watched:
+            width, height = SIZES[size]
+            context = browser.new_context(
+                base_url=exchange.url,
+                color_scheme="dark" if theme == "dark" else "light",
+                locale=LANGUAGES[language],
+                viewport={"width": width, "height": height},
+            )
+            windows.callback(context.close)
+            return Watched(context, theme, language)
+
+        yield open_window
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from tests.databases import ROOT
 from tests.journeys.conftest import PASSWORD, Exchange
-from tests.journeys.test_pages import _POOR_CONTRAST, _POOR_CONTROLS, SIZES
+from tests.journeys.watched import SIZES, look_at
 
 pytestmark = pytest.mark.browser
 
@@ -63,28 +63,18 @@ def status_of(exchange: Exchange, access_key: str, secret_key: str) -> int:
     return requests.get(exchange.url + path, headers=headers, timeout=10).status_code
 
 
-def look(page: Page, theme: str) -> None:
-    """Complain about what no reader of the page should have to bear."""
-    assert page.evaluate("document.documentElement.dataset.theme") == theme
-    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    assert page.evaluate(_POOR_CONTROLS) == []
-    assert page.evaluate(_POOR_CONTRAST) == []
-
-
 @pytest.mark.promise("S-46", "S-49", "U-45", "U-49")
-@pytest.mark.parametrize(("size", "theme"), [("desk", "light"), ("phone", "dark")])
+@pytest.mark.parametrize("size", SIZES)
 def test_a_key_is_made_used_changed_and_revoked(
-    opened: Callable[..., Page], exchange: Exchange, size: str, theme: str
+    opened: Callable[..., Page], exchange: Exchange, size: str
 ) -> None:
     email, (width, height) = exchange.somebody(), SIZES[size]
-    page = opened(
-        "/signin?next=/account/keys", width=width, height=height, color_scheme=theme
-    )
+    page = opened("/signin?next=/account/keys", width=width, height=height)
     page.get_by_label("E-mail address").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("You have no keys.")).to_be_visible()
-    look(page, theme)
+    look_at(page)
     prove(exchange, email)
 
     page.get_by_role("link", name="Create a key").click()
@@ -92,26 +82,26 @@ def test_a_key_is_made_used_changed_and_revoked(
     page.get_by_label("Addresses it").fill("127.0.0.1/24")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_text("127.0.0.0/24 or 127.0.0.1?")).to_be_visible()
-    look(page, theme)
+    look_at(page)
     page.get_by_label("Addresses it").fill("127.0.0.1\n::1")
     page.get_by_role("button", name="Create").click()
     access_key = page.locator("#access-key").inner_text()
     secret_key = page.locator("#secret-key").inner_text()
-    look(page, theme)
+    look_at(page)
 
     assert status_of(exchange, access_key, secret_key) == 200
     page.reload()
     expect(page.get_by_text("its secret was shown once")).to_be_visible()
     assert secret_key not in page.content()
     expect(page.get_by_text("127.0.0.1", exact=True)).to_be_visible()
-    look(page, theme)
+    look_at(page)
 
     page.get_by_role("link", name="Change Robot").click()
     page.get_by_label("Name").fill("Old robot")
-    look(page, theme)
+    look_at(page)
     page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="Revoke Old robot").click()
-    look(page, theme)
+    look_at(page)
     page.get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("You have no keys.")).to_be_visible()
     assert status_of(exchange, access_key, secret_key) == 401

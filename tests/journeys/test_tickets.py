@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import PASSWORD, Exchange
-from tests.journeys.test_pages import _POOR_CONTRAST, _POOR_CONTROLS, SIZES
+from tests.journeys.watched import SIZES, look_at
 
 pytestmark = pytest.mark.browser
 
@@ -19,14 +19,6 @@ def receipt() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (40, 30), "teal").save(out, "PNG")
     return out.getvalue()
-
-
-def demand_decency(page: Page) -> None:
-    """Demand large enough controls, enough contrast, and nothing that hangs out."""
-    assert page.evaluate(_POOR_CONTROLS) == []
-    assert page.evaluate(_POOR_CONTRAST) == []
-    width = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert width <= 0
 
 
 @pytest.mark.promise("U-82")
@@ -43,7 +35,7 @@ def test_a_member_asks_and_comes_back(
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("You have no open tickets")).to_be_visible()
-    demand_decency(page)
+    look_at(page)
 
     page.get_by_role("link", name="Ask our support").click()
     page.get_by_label("Subject").fill("Where is my deposit?")
@@ -54,14 +46,14 @@ def test_a_member_asks_and_comes_back(
     )
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Please send pictures")).to_be_visible()
-    demand_decency(page)
+    look_at(page)
 
     files.set_input_files(
         {"name": "receipt.png", "mimeType": "image/png", "buffer": receipt()}
     )
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("heading", name="Where is my deposit?")).to_be_visible()
-    demand_decency(page)
+    look_at(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="receipt.png").click()
     assert download.value.suggested_filename == "receipt.png"
@@ -73,4 +65,4 @@ def test_a_member_asks_and_comes_back(
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("One thing more.")).to_be_visible()
     expect(page.get_by_text("waits for our answer")).to_be_visible()
-    demand_decency(page)
+    look_at(page)

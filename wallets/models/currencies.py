@@ -7,6 +7,7 @@ from decimal import Decimal
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from exchange.lib import money
 
@@ -34,10 +35,10 @@ class Currency(models.Model):
     scale = models.PositiveSmallIntegerField(
         default=8,
         validators=[MaxValueValidator(18)],
-        help_text="Digits kept in the ledger. Fixed once the currency exists.",
+        help_text=_("Digits kept in the ledger. Fixed once the currency exists."),
     )
     digits = models.PositiveSmallIntegerField(
-        default=8, help_text="Digits shown and withdrawn; at most the scale."
+        default=8, help_text=_("Digits shown and withdrawn; at most the scale.")
     )
     is_visible = models.BooleanField(default=True)
     sort_order = models.PositiveSmallIntegerField(default=9999)

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
 
 from accounts import roles
+from exchange import checks
 from exchange.lib import databases
 
 _MISSING = """\
@@ -34,8 +35,8 @@ and set DATABASE_URL for {app} and DATABASE_OWNER_URL for {owner}.\
 
 class Command(BaseCommand):
     help = "Make a database ready: roles, rights, tables, currencies and markets."
-    # It makes the very tables that the checks would look at.
-    requires_system_checks: list[str] = []
+    # It makes the very tables that the others would look at.
+    requires_system_checks = [checks.PRODUCTION]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

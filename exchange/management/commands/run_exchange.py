@@ -19,6 +19,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from exchange import checks
 from exchange.lib import postgres
 from exchange.supervisor import (
     Failed,
@@ -36,8 +37,8 @@ _WEB_THREADS = 8  # the requests that wait for PostgreSQL at the same time
 
 class Command(BaseCommand):
     help = "Run the whole exchange: database, web, stream, floor, jobs and the demo."
-    # They would want the database that this command starts.
-    requires_system_checks: list[str] = []
+    # The others would want the database that this command starts.
+    requires_system_checks = [checks.PRODUCTION]
 
     def handle(self, *args: Any, **options: Any) -> None:
         os.chdir(settings.BASE_DIR)
