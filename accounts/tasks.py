@@ -6,9 +6,28 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import tokens
+from accounts.factors import losses, sms
 
 
 @shared_task(name="accounts.forget_old_tonces", expires=60)
 def forget_old_tonces(**_ignored: object) -> int:
     """Forget the tonces whose window has passed twice."""
     return tokens.forget_old_tonces(now=timezone.now())
+
+
+@shared_task(name="accounts.send_sms", expires=2)
+def send_sms(**_ignored: object) -> int:
+    """Send the codes that wait for their phones."""
+    return sms.send_waiting(now=timezone.now())
+
+
+@shared_task(name="accounts.forget_sms", expires=600)
+def forget_sms(**_ignored: object) -> int:
+    """Forget codes of yesterday, and the numbers they went to."""
+    return sms.forget_old(now=timezone.now())
+
+
+@shared_task(name="accounts.finish_factor_losses", expires=60)
+def finish_factor_losses(**_ignored: object) -> int:
+    """Take away the factors that were lost, where nobody objected."""
+    return losses.finish_due(now=timezone.now())

@@ -26,6 +26,10 @@ from exchange.lib.errors import TooMany
 SIGN_INS_PER_ACCOUNT_AND_ADDRESS = 10
 SIGN_INS_PER_ACCOUNT = 100
 SIGN_INS_PER_ADDRESS = 100
+# Factors: answers to one member's, and codes sent by SMS, which cost money.
+FACTORS_PER_MEMBER = 5
+SMS_PER_MEMBER = SMS_PER_NUMBER = 3
+SMS_PER_ADDRESS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,23 @@ def forget_sign_ins(*, email: str, address: str, now: datetime) -> None:
     window = _window(now)
     names = [f"sign-in:{account}:{address}", f"sign-in:{account}"]
     cache.delete_many([_key(name, window) for name in names])
+
+
+def count_factor(member_id: int, *, now: datetime) -> None:
+    """Count an attempt at a member's factors, before what is shown is looked at."""
+    _count(f"factor:{member_id}", FACTORS_PER_MEMBER, now)
+
+
+def forget_factor(member_id: int, *, now: datetime) -> None:
+    """Forget the attempts of whoever turned out to have the factor."""
+    cache.delete(_key(f"factor:{member_id}", _window(now)))
+
+
+def count_sms(*, member_id: int, number: str, address: str, now: datetime) -> None:
+    """Count a code that is to be sent, before it is. Raises LimitReached."""
+    _count(f"sms:{address}", SMS_PER_ADDRESS, now)
+    _count(f"sms:{member_id}", SMS_PER_MEMBER, now)
+    _count(f"sms:{_digest(number)}", SMS_PER_NUMBER, now)
 
 
 def client_address(meta: dict[str, str]) -> str:

@@ -296,6 +296,13 @@ if MAIL_URL:
 # /dev/mail shows every mail, links and all: for who tries the exchange on a desk.
 MAILBOX_PAGE = not PRODUCTION and not MAIL_URL
 
+# --- Second factors ---------------------------------------------------------------
+
+# Where codes by SMS are posted: see accounts.factors.sms_gateways. Unset, they are
+# printed in development, and not offered in production.
+SMS_URL = env.text("SMS_URL")
+SMS_TOKEN = env.secret("SMS_TOKEN", kept_in=None) if SMS_URL else ""
+
 # --- Interfaces -------------------------------------------------------------------
 
 REST_FRAMEWORK = {
