@@ -47,6 +47,8 @@ _VALID_MS = 300_000
 _CHALLENGE = "passkey_challenge"
 _ENROLMENT = "enrolment"
 _RP_NAME = "Pixiu"
+# Besides its own errors the library lets some of what malformed answers cause slip out.
+_MALFORMED = (WebAuthnException, ValueError, LookupError, TypeError, RecursionError)
 _VERIFIED = UserVerificationRequirement.REQUIRED
 
 
@@ -128,7 +130,7 @@ def enrol(
             expected_origin=origin(),
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError) as error:
+    except _MALFORMED as error:
         raise WrongCode from error
     with transaction():
         changes.lock_member(member)
@@ -168,7 +170,7 @@ def use(*, member: Member, answer: str, challenge: bytes, now: datetime) -> None
             credential_current_sign_count=passkey.sign_count,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError) as error:
+    except _MALFORMED as error:
         raise WrongCode from error
     # One statement looks and writes: of parallel requests one finds it as it was.
     answered = hashlib.sha256(challenge).hexdigest()
@@ -222,7 +224,7 @@ def remove(*, member: Member, pk: int, session_key: str | None, now: datetime) -
 def _named_in(answer: str, member: Member) -> Passkey:
     try:
         named = parse_authentication_credential_json(answer)
-    except (WebAuthnException, ValueError) as error:
+    except _MALFORMED as error:
         raise WrongCode from error
     mine = Passkey.objects.filter(member=member, credential_id=named.raw_id)
     found = mine.order_by("pk").first()
