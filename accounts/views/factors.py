@@ -26,7 +26,7 @@ from accounts.factors import (
 )
 from accounts.forms.factors import CodeForm, LabelForm, NewPasskeyForm, PhoneForm
 from accounts.views.doors import member_page, proof_page, who
-from accounts.views.showing import refused
+from accounts.views.showing import respond
 from exchange.lib.errors import ExchangeError, NotFound
 
 _READ_AND_WRITE = ["GET", "HEAD", "POST"]
@@ -69,11 +69,9 @@ def add_totp(request: HttpRequest) -> HttpResponse:
         except ExchangeError as refusal:
             error = refusal
     context = {
-        "form": form,
-        "refusal": error.message if error else "",
         "offer": totp.offer(request.session, member=member, now=now),
     }
-    return refused(render(request, "accounts/totp.html", context), form, error)
+    return respond(request, "totp", form, error, **context)
 
 
 @require_http_methods(_READ_AND_WRITE)
@@ -99,11 +97,9 @@ def add_phone(request: HttpRequest) -> HttpResponse:
         except ExchangeError as refusal:
             error = refusal
     context = {
-        "form": form,
-        "refusal": error.message if error else "",
         "is_sms_offered": sms.is_offered(),
     }
-    return refused(render(request, "accounts/phone.html", context), form, error)
+    return respond(request, "phone", form, error, **context)
 
 
 @require_http_methods(_READ_AND_WRITE)
@@ -130,11 +126,9 @@ def confirm_phone(request: HttpRequest) -> HttpResponse:
     if number is None:
         return redirect("phone")
     context = {
-        "form": form,
-        "refusal": error.message if error else "",
         "phone": sms.masked(number),
     }
-    return refused(render(request, "accounts/phone_code.html", context), form, error)
+    return respond(request, "phone_code", form, error, **context)
 
 
 @require_http_methods(_READ_AND_WRITE)
@@ -157,12 +151,10 @@ def add_passkey(request: HttpRequest) -> HttpResponse:
         except ExchangeError as refusal:
             error = refusal
     context = {
-        "form": form,
-        "refusal": error.message if error else "",
         "origin": passkeys.origin(),
         "options": passkeys.enrolment_options(request.session, member=member, now=now),
     }
-    return refused(render(request, "accounts/passkeys.html", context), form, error)
+    return respond(request, "passkeys", form, error, **context)
 
 
 @require_http_methods(_READ_AND_WRITE)
@@ -177,7 +169,7 @@ def rename_passkey(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         passkeys.rename(member=who(request), pk=pk, label=form.cleaned_data["label"])
         return redirect("security")
-    return refused(render(request, "accounts/passkey.html", {"form": form}), form, None)
+    return respond(request, "passkey", form, None)
 
 
 @require_http_methods(_READ_AND_WRITE)

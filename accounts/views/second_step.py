@@ -12,10 +12,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import sign_in
 from accounts.factors import losses, second_step
 from accounts.forms.factors import LossForm
-from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.views.doors import public
-from accounts.views.showing import Asking, next_of
+from accounts.views.showing import Asking, next_of, respond
 from exchange.lib.errors import ExchangeError
 
 _READ_AND_WRITE = ["GET", "HEAD", "POST"]
@@ -61,8 +60,9 @@ def report_loss(request: HttpRequest) -> HttpResponse:
     form = LossForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         losses.request(member=member, story=form.cleaned_data["story"], now=now)
-        return redirect("factors_lost")
-    return _loss_page(request, member, form)
+        return redirect(request.get_full_path())
+    loss, onward = losses.of(member), next_of(request, "home")
+    return respond(request, "factors_lost", form, None, loss=loss, next=onward)
 
 
 @require_http_methods(_READ_AND_WRITE)
@@ -91,9 +91,3 @@ def _start_again(request: HttpRequest, error: second_step.StepOver) -> HttpRespo
         return redirect(next_of(request, "home"))
     messages.error(request, error.message)
     return redirect("sign_in")
-
-
-def _loss_page(request: HttpRequest, member: Member, form: LossForm) -> HttpResponse:
-    context = {"form": form, "loss": losses.of(member)}
-    status = 400 if form.errors else 200
-    return render(request, "accounts/factors_lost.html", context, status=status)

@@ -116,8 +116,6 @@ class Asking:
         ways = _ways(held)
         factor = _chosen(request, ways)
         context: dict[str, Any] = {
-            "form": form,
-            "refusal": error.message if error else "",
             "factor": factor.value if factor else "",
             "other_ways": [(each.value, WAYS[each]) for each in ways if each != factor],
             "next": self.next,
@@ -129,22 +127,35 @@ class Asking:
             context["options"] = passkeys.options(
                 request.session, member=self.member, purpose=self.purpose, now=now
             )
-        return refused(
-            render(request, f"accounts/{self.route}.html", context), form, error
-        )
+        return respond(request, self.route, form, error, **context)
 
 
-def refused(
-    answer: HttpResponse, form: forms.Form | None, error: ExchangeError | None
+def respond(
+    request: HttpRequest,
+    template: str,
+    form: forms.Form | None,
+    error: ExchangeError | None,
+    **context: object,
 ) -> HttpResponse:
-    """Give a page the status of what it says was wrong."""
+    """Show a form and what was wrong, beside its field where that can be seen."""
+    refusal = error.message if error else ""
+    if error and form and form.is_bound and _is_seen(form, "code"):
+        form.add_error("code", refusal)
+        refusal = ""
+    context |= {"form": form, "refusal": refusal}
+    status = 200
     if error:
-        answer.status_code = refusals.status_of(error)
-    elif form is not None and form.errors:
-        answer.status_code = 400
+        status = refusals.status_of(error)
+    elif form and form.errors:
+        status = 400
+    page = render(request, f"accounts/{template}.html", context, status=status)
     if isinstance(error, TooMany):
-        answer["Retry-After"] = str(refusals.retry_after_seconds(error))
-    return answer
+        page["Retry-After"] = str(refusals.retry_after_seconds(error))
+    return page
+
+
+def _is_seen(form: forms.Form, name: str) -> bool:
+    return name in form.fields and not form.fields[name].widget.is_hidden
 
 
 def next_of(request: HttpRequest, otherwise: str) -> str:
