@@ -24,8 +24,6 @@ from tests.authenticator import Authenticator
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SIGN_IN, SECURITY = Proof.Purpose.SIGN_IN, Proof.Purpose.SECURITY
 
-pytestmark = pytest.mark.promise("S-27")
-
 
 @pytest.fixture
 def session(db: None) -> SessionBase:

@@ -80,7 +80,7 @@ def test_it_replaces_all_codes(alice: Member, codes: list[str]) -> None:
     assert Mail.objects.filter(subject="New recovery codes for your account").exists()
 
 
-@pytest.mark.promise("S-26")
+@pytest.mark.promise("S-26", "S-11")
 def test_it_tells_the_member_how_many_are_left(alice: Member, codes: list[str]) -> None:
     show(alice, codes[0])
 

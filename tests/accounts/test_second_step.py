@@ -79,6 +79,7 @@ def test_it_gives_the_session_a_new_id_at_each_step(
     assert set(Session.objects.values_list("pk", flat=True)) == {digest_of(inside)}
 
 
+@pytest.mark.promise("S-71")
 def test_it_holds_nothing_but_the_step_before(alice: Member, browser: Client) -> None:
     enrol_totp(alice)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from accounts import throttling
 from accounts.factors import attempts, keyring, sms, sms_gateways
 from accounts.factors.attempts import WrongCode
 from accounts.factors.keyring import Shown
@@ -294,8 +295,6 @@ def test_it_sends_few_to_a_number(
 def test_it_sends_few_from_an_address(
     alice: Member, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from accounts import throttling
-
     enrol(alice, gateway)
     monkeypatch.setattr(throttling, "SMS_PER_ADDRESS", 1)
 

@@ -20,7 +20,7 @@ from accounts.session_store import SessionStore
 from exchange.lib.errors import BrokenPromise, NotFound
 from exchange.lib.models import AuditRecord, Mail
 from tests import rows
-from tests.makers import code_of, enrol_totp
+from tests.makers import PASSWORD, code_of, enrol_totp
 
 NOW = datetime(2026, 11, 24, 12, 0, 10, tzinfo=UTC)
 STEP = timedelta(seconds=30)
@@ -238,6 +238,7 @@ def test_it_replaces_an_app(alice: Member) -> None:
     assert Totp.objects.count() == 1
 
 
+@pytest.mark.promise("S-11")
 def test_it_says_what_changed_and_ends_the_other_sessions(
     alice: Member, session: SessionBase
 ) -> None:
@@ -338,8 +339,6 @@ def test_it_writes_down_what_was_shown_and_what_refused(alice: Member) -> None:
 
 
 def test_it_asks_a_member_without_factors_for_the_password(alice: Member) -> None:
-    from tests.makers import PASSWORD
-
     right = Shown(Proof.Factor.PASSWORD, PASSWORD, Proof.Purpose.SECURITY, "a")
     keyring.check(member=alice, shown=right, now=NOW)
 

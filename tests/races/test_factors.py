@@ -24,7 +24,7 @@ from tests.authenticator import Authenticator
 from tests.makers import PASSWORD, code_of, enrol_totp
 from tests.races.crowd import at_once, count
 
-pytestmark = [pytest.mark.races, pytest.mark.promise("S-22")]
+pytestmark = [pytest.mark.races, pytest.mark.promise("S-22", "S-72")]
 
 NOW = datetime(2026, 11, 24, 12, 0, 10, tzinfo=UTC)
 THREADS = 12
