@@ -37,7 +37,7 @@ DEMO = env.flag("DEMO", default=not PRODUCTION)
 DEBUG = env.flag("DEBUG", default=False)
 _KEYS = None if PRODUCTION else DATA_DIR / "keys"
 SECRET_KEY = env.secret("SECRET_KEY", kept_in=_KEYS)
-# Encrypts what must be readable again: the secrets of API tokens.
+# Encrypts what must be readable again: the secrets of API tokens and of factors.
 PIXIU_MASTER_KEY = env.secret("PIXIU_MASTER_KEY", kept_in=_KEYS)
 
 ALLOWED_HOSTS = env.words(

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 import phonenumbers
 from django.conf import settings
+from django.db.models import Q
 from django.utils import translation
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext
@@ -27,7 +28,7 @@ from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.session_store import digest_of
 from exchange.lib import audit
-from exchange.lib.errors import Invalid, NotFound, Refused, UpstreamError
+from exchange.lib.errors import Invalid, NotFound, Refused, TooMany, UpstreamError
 from exchange.lib.sealed import seal, unseal
 from exchange.lib.transactions import transaction, transaction_required
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 VALID = timedelta(minutes=5)
 KEPT = timedelta(days=1)
+PER_DAY = 20
 TRIES_MAX = 3
 _PAUSE = timedelta(seconds=20)  # longer than a gateway is waited for
 _SENT_IN_ONE_RUN = 100
@@ -54,6 +56,16 @@ class NotOffered(Refused):
 
     code = "sms_not_offered"
     text = _("Codes by SMS are not offered here. Please use another factor.")
+
+
+class EnoughForToday(TooMany):
+    """Each code costs money: a member, and a number, gets so many a day."""
+
+    code = "too_many_sms"
+    text = _(
+        "We have sent you many codes today. Please use another factor, or try again"
+        " tomorrow."
+    )
 
 
 def is_offered() -> bool:
@@ -116,7 +128,8 @@ def send_code(
     """
     Send a code to the member's phone. Codes sent before it for the same are void.
 
-    Raises NotOffered, NotFound where there is no phone, or TooManyAttempts.
+    Raises NotOffered, NotFound where there is no phone, TooManyAttempts, or
+    EnoughForToday.
     """
     phone = Phone.objects.filter(member=member).order_by("pk").first()
     if phone is None:
@@ -218,6 +231,7 @@ def _write(
     code = f"{secrets.randbelow(10**_DIGITS):0{_DIGITS}}"
     with transaction():
         changes.lock_member(member)
+        _demand_few(member, number, now)
         _void(member, now, purpose=purpose)
         row = SmsCode.objects.create(
             member=member,
@@ -235,6 +249,12 @@ def _write(
         row.save(update_fields=["digest", "sealed"])
         who = f"member:{member.pk}"
         audit.record(who, "sms_code_asked_for", who, purpose=purpose.value)
+
+
+def _demand_few(member: Member, number: str, now: datetime) -> None:
+    sent = SmsCode.objects.filter(Q(member=member) | Q(number=number))
+    if sent.filter(created_at__gt=now - KEPT).count() >= PER_DAY:
+        raise EnoughForToday(retry_after_seconds=int(KEPT.total_seconds()))
 
 
 def _text(code: str, purpose: SmsCode.Purpose, language: str) -> str:

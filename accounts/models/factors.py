@@ -74,6 +74,7 @@ class SmsCode(models.Model):
         verbose_name = "SMS code"
         indexes = [
             models.Index(fields=["member", "-id"], name="sms_codes_by_member"),
+            models.Index(fields=["number"], name="sms_codes_by_number"),
             models.Index(
                 fields=["try_at"],
                 condition=models.Q(sealed__isnull=False),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -87,7 +86,7 @@ def _asking(request: HttpRequest) -> Asking:
 
 
 def _start_again(request: HttpRequest, error: second_step.StepOver) -> HttpResponse:
+    """Send on who is in already; say to others that it took too long."""
     if request.user.is_authenticated:
         return redirect(next_of(request, "home"))
-    messages.error(request, error.message)
-    return redirect("sign_in")
+    return respond(request, "step_over", None, error, next=next_of(request, "home"))

@@ -302,6 +302,22 @@ def test_it_sends_few_from_an_address(
         ask(alice)
 
 
+def test_it_sends_so_many_a_day(
+    alice: Member, bob: Member, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sms, "PER_DAY", 3)
+    enrol(alice, gateway)
+    hour = timedelta(hours=1)
+    for number in (1, 2):
+        ask(alice, now=NOW + number * hour)
+
+    with pytest.raises(sms.EnoughForToday):
+        ask(alice, now=NOW + 3 * hour)
+    with pytest.raises(sms.EnoughForToday):  # nor to the same phone, by another name
+        enrol(bob, gateway, now=NOW + 3 * hour)
+    ask(alice, now=NOW + 25 * hour)
+
+
 def test_it_is_not_offered_where_production_has_no_gateway(
     alice: Member, gateway: Gateway, settings: Any
 ) -> None:
