@@ -301,6 +301,8 @@ MAILBOX_PAGE = not PRODUCTION and not MAIL_URL
 # Where codes by SMS are posted: see accounts.factors.sms_gateways. Unset, they are
 # printed in development, and not offered in production.
 SMS_URL = env.text("SMS_URL")
+if SMS_URL and not SMS_URL.startswith(("https://", "http://")):
+    raise env.BadEnvironment(f"SMS_URL must be an address, not {SMS_URL!r}.")
 SMS_TOKEN = env.secret("SMS_TOKEN", kept_in=None) if SMS_URL else ""
 
 # --- Interfaces -------------------------------------------------------------------

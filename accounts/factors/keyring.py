@@ -81,6 +81,8 @@ def check(*, member: Member, shown: Shown, now: datetime) -> None:
     """
     attempts.count(member_id=member.pk, now=now)
     try:
+        if shown.factor == Factor.PASSWORD:
+            _demand_password(member, shown)  # hashes for long: in no transaction
         with transaction():
             _use(member, shown, now)
             _record(member, "factor_shown", shown)
@@ -141,7 +143,7 @@ def _use(member: Member, shown: Shown, now: datetime) -> None:
         case Factor.RECOVERY:
             recovery.use(member=member, code=shown.answer, now=now)
         case Factor.PASSWORD:
-            _demand_password(member, shown)
+            pass  # looked at before
         case _:
             assert_never(shown.factor)
 
