@@ -47,19 +47,10 @@ def record(
     )
 
 
-def has_shown_factor(
-    *, member: Member, session_key: str | None = None, since: datetime | None = None
-) -> bool:
-    """
-    Say whether a member has shown a second factor, for whatever purpose: ever, or in
-    one session, since a moment.
-    """
-    shown = Proof.objects.filter(member=member).exclude(factor=Proof.Factor.PASSWORD)
-    if session_key is not None:
-        shown = shown.filter(session=digest_of(session_key))
-    if since is not None:
-        shown = shown.filter(at__gt=since)
-    return shown.exists()
+def has_shown_factor(*, member: Member, session_key: str, since: datetime) -> bool:
+    """Say whether a second factor was shown in a session since then, for anything."""
+    shown = Proof.objects.filter(member=member, session=digest_of(session_key))
+    return shown.filter(at__gt=since).exclude(factor=Proof.Factor.PASSWORD).exists()
 
 
 def demand_fresh(

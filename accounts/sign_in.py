@@ -17,11 +17,13 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
-from accounts import members, sessions, throttling
+from accounts import members, proofs, sessions, throttling
+from accounts.factors import keyring, second_step
 from accounts.models.members import Member
 from accounts.session_store import SessionStore, digest_of
 from exchange.lib import audit
 from exchange.lib.errors import NotSignedIn
+from exchange.lib.transactions import transaction
 
 
 class WrongCredentials(NotSignedIn):
@@ -35,7 +37,8 @@ def sign_in(
     request: HttpRequest, *, email: str, password: str, now: datetime
 ) -> Member:
     """
-    Check the password and give the session to the member, under a new session id.
+    Check the password and give the session to the member, under a new session id. Of a
+    member with a second factor the session waits for that instead: see `finish`.
 
     Raises WrongCredentials, or throttling.LimitReached after too many attempts on the
     account or from the address.
@@ -48,7 +51,30 @@ def sign_in(
     throttling.count_sign_in(email=email, address=address, now=now)
     member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])
     throttling.forget_sign_ins(email=email, address=address, now=now)
+    if not second_step.begin(request.session, member=member, now=now):
+        admit(request, member, now=now)
+    return member
+
+
+def finish(request: HttpRequest, *, shown: keyring.Shown, now: datetime) -> Member:
+    """
+    Check the factor that was asked for after the password, and give the session to the
+    member.
+
+    Raises second_step.StepOver, WrongCode or TooManyAttempts.
+    """
+    member = second_step.waiting(request.session, now=now)
+    keyring.check(member=member, shown=shown, now=now)
+    second_step.forget(request.session)
     admit(request, member, now=now)
+    with transaction():
+        proofs.record(
+            member=member,
+            session_key=str(request.session.session_key),
+            purpose=shown.purpose,
+            factor=shown.factor,
+            now=now,
+        )
     return member
 
 

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import signed_headers, tonces
+from accounts.factors import losses, sms
 
 
 @shared_task(name="accounts.forget_old_tonces", expires=60)
@@ -14,3 +15,21 @@ def forget_old_tonces(**_ignored: object) -> int:
     now = timezone.now()
     nonces = signed_headers.forget_old_nonces(now=now)
     return nonces + tonces.forget_old_tonces(now=now)
+
+
+@shared_task(name="accounts.send_sms", expires=2)
+def send_sms(**_ignored: object) -> int:
+    """Send the codes that wait for their phones."""
+    return sms.send_waiting(now=timezone.now())
+
+
+@shared_task(name="accounts.forget_sms", expires=600)
+def forget_sms(**_ignored: object) -> int:
+    """Forget codes of yesterday, and the numbers they went to."""
+    return sms.forget_old(now=timezone.now())
+
+
+@shared_task(name="accounts.finish_factor_losses", expires=60)
+def finish_factor_losses(**_ignored: object) -> int:
+    """Take away the factors that were lost, where nobody objected."""
+    return losses.finish_due(now=timezone.now())

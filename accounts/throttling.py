@@ -29,7 +29,10 @@ SIGN_INS_PER_ACCOUNT = 100
 SIGN_INS_PER_ADDRESS = 100
 # What one member may say to our support in a window.
 COMMENTS_PER_MEMBER = 10
-
+# Factors: answers to one member's, and codes sent by SMS, which cost money.
+FACTORS_PER_MEMBER = 5
+SMS_PER_MEMBER = SMS_PER_NUMBER = 3
+SMS_PER_ADDRESS = 10
 
 # Who placed too much must still get out: cancels are counted apart, and twice as many
 # may come.
@@ -101,6 +104,23 @@ def forget_sign_ins(*, email: str, address: str, now: datetime) -> None:
 def count_comment(member_id: int, *, now: datetime) -> None:
     """Count what a member says to our support. Raises LimitReached."""
     _count(f"comments:{member_id}", COMMENTS_PER_MEMBER, now)
+
+
+def count_factor(member_id: int, *, now: datetime) -> None:
+    """Count an attempt at a member's factors, before what is shown is looked at."""
+    _count(f"factor:{member_id}", FACTORS_PER_MEMBER, now)
+
+
+def forget_factor(member_id: int, *, now: datetime) -> None:
+    """Forget the attempts of whoever turned out to have the factor."""
+    cache.delete(_key(f"factor:{member_id}", _window(now)))
+
+
+def count_sms(*, member_id: int, number: str, address: str, now: datetime) -> None:
+    """Count a code that is to be sent, before it is. Raises LimitReached."""
+    _count(f"sms:{address}", SMS_PER_ADDRESS, now)
+    _count(f"sms:{member_id}", SMS_PER_MEMBER, now)
+    _count(f"sms:{_digest(number)}", SMS_PER_NUMBER, now)
 
 
 def client_address(meta: dict[str, str]) -> str:

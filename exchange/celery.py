@@ -73,6 +73,10 @@ app.conf.update(
         "sweep-pending": {"task": "markets.sweep", "schedule": 2.0},
         "forget-tonces": {"task": "accounts.forget_old_tonces", "schedule": 60.0},
         "send-mails": {"task": "lib.send_mails", "schedule": 2.0},
+        # Second factors.
+        "send-sms": {"task": "accounts.send_sms", "schedule": 2.0},
+        "forget-sms": {"task": "accounts.forget_sms", "schedule": 600.0},
+        "finish-losses": {"task": "accounts.finish_factor_losses", "schedule": 60.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
         # The audit trail.
         "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},

@@ -19,11 +19,11 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
-from django.urls import NoReverseMatch
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import proofs, throttling
+from accounts.factors import changes
 from accounts.models.members import Member
 from exchange.lib import audit
 
@@ -51,9 +51,9 @@ class DeskSite(admin.AdminSite):
         def guarded(request: HttpRequest, *args: Any, **path: Any) -> Any:
             if self.has_permission(request):
                 _note_superuser(request)
-                changes = request.method not in {"GET", "HEAD", "OPTIONS"}
+                is_deed = request.method not in {"GET", "HEAD", "OPTIONS"}
                 needs_proof = getattr(desk, "needs_fresh_proof", True)
-                if changes and needs_proof and not _is_fresh(request):
+                if is_deed and needs_proof and not _is_fresh(request):
                     messages.warning(request, "Not done yet: first prove it is you.")
                     return way_to_proof(request, back_to=request.get_full_path())
             return inside(request, *args, **path)
@@ -77,20 +77,10 @@ def is_operator(request: HttpRequest) -> bool:
 def way_to_proof(request: HttpRequest, *, back_to: str) -> HttpResponse:
     """Send an operator to prove who they are; who has no factor yet, to set one up."""
     member = cast(Member, request.user)
-    is_known = proofs.has_shown_factor(member=member)
-    if not is_known:
+    if not changes.has_any(member.pk):
         messages.warning(request, _NO_FACTOR)
-    page = _page(*(("prove",) if is_known else ()), "security", "account")
-    return redirect(f"{page}?{urlencode({'next': back_to})}")
-
-
-def _page(*names: str) -> str:
-    for name in names[:-1]:
-        try:
-            return resolve_url(name)
-        except NoReverseMatch:
-            continue
-    return resolve_url(names[-1])
+        return redirect("security")
+    return redirect(f"{resolve_url('prove')}?{urlencode({'next': back_to})}")
 
 
 def _is_fresh(request: HttpRequest) -> bool:

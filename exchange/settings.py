@@ -37,7 +37,7 @@ DEMO = env.flag("DEMO", default=not PRODUCTION)
 DEBUG = env.flag("DEBUG", default=False)
 _KEYS = None if PRODUCTION else DATA_DIR / "keys"
 SECRET_KEY = env.secret("SECRET_KEY", kept_in=_KEYS)
-# Encrypts what must be readable again: the secrets of API tokens.
+# Encrypts what must be readable again: the secrets of API tokens and of factors.
 PIXIU_MASTER_KEY = env.secret("PIXIU_MASTER_KEY", kept_in=_KEYS)
 
 ALLOWED_HOSTS = env.words(
@@ -319,6 +319,14 @@ MAILBOX_PAGE = not PRODUCTION and not MAIL_URL
 
 # Where it is told that a member waits for an answer; unset: nowhere.
 SUPPORT_EMAIL = env.text("SUPPORT_EMAIL")
+# --- Second factors ---------------------------------------------------------------
+
+# Where codes by SMS are posted: see accounts.factors.sms_gateways. Unset, they are
+# printed in development, and not offered in production.
+SMS_URL = env.text("SMS_URL")
+if SMS_URL and not SMS_URL.startswith(("https://", "http://")):
+    raise env.BadEnvironment(f"SMS_URL must be an address, not {SMS_URL!r}.")
+SMS_TOKEN = env.secret("SMS_TOKEN", kept_in=None) if SMS_URL else ""
 
 # --- Interfaces -------------------------------------------------------------------
 

@@ -8,12 +8,14 @@ under test, so that client and server cannot be wrong together.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import itertools
 import json
 import secrets
 import time
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +23,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import members, proofs, tokens
+from accounts.factors import totp
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from exchange.lib.money import Money
@@ -69,6 +72,29 @@ def prove(browser: Client, member: Member, factor: str = "totp") -> None:
             factor=Proof.Factor(factor),
             now=timezone.now(),
         )
+
+
+def enrol_totp(member: Member, browser: Client | None = None) -> str:
+    """
+    Give a member an authenticator app, an hour ago; return its secret. All sessions
+    end, but that of the browser.
+    """
+    secret = base64.b32encode(secrets.token_bytes(20)).decode()
+    at = timezone.now() - timedelta(hours=1)
+    session_key = browser.session.session_key if browser else None
+    code = code_of(secret, at)
+    totp.enrol(member=member, secret=secret, code=code, session_key=session_key, now=at)
+    return secret
+
+
+def code_of(secret: str, at: datetime) -> str:
+    """Return what an authenticator app shows at a time (RFC 6238, RFC 4226)."""
+    step = int(at.timestamp()) // 30
+    key = base64.b32decode(secret)
+    digest = hmac.new(key, step.to_bytes(8, "big"), hashlib.sha1).digest()
+    start = digest[-1] & 15
+    number = int.from_bytes(digest[start : start + 4], "big") & 0x7FFF_FFFF
+    return f"{number % 1_000_000:06}"
 
 
 def make_token(member: Member, **terms: Any) -> tokens.Issued:

@@ -1,6 +1,7 @@
 """Registers what operators see of the accounts, a module for each subject."""
 
 from accounts.admin import (  # noqa: F401  they register themselves
+    factors,
     keys,
     members,
     roles,

@@ -2,6 +2,7 @@
 
 # Django must see every model.
 from accounts.models import (  # noqa: F401
+    factors,
     members,
     proofs,
     sessions,

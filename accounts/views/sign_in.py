@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
@@ -10,6 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import sign_in
+from accounts.factors import second_step
 from accounts.forms.sign_in import SignInForm
 from accounts.views.doors import public
 from exchange.lib import refusals
@@ -43,6 +46,9 @@ def enter(request: HttpRequest) -> HttpResponse:
         answer = _ask(request, form, status=refusals.status_of(error))
         answer["Retry-After"] = str(refusals.retry_after_seconds(error))
         return answer
+    if second_step.is_waiting(request.session):
+        query = urlencode({"next": _next(request)})
+        return redirect(f"{resolve_url('verify')}?{query}")
     return redirect(_next(request))
 
 

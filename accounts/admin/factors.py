@@ -1,0 +1,124 @@
+"""Second factors, as operators see them. No secret, number or digest shows in full."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.factors import losses, sms
+from accounts.models.factors import (
+    FactorLoss,
+    Passkey,
+    Phone,
+    RecoveryCode,
+    SmsCode,
+    Totp,
+)
+from accounts.models.members import Member
+from exchange.lib.admin import ReadOnly, WithReason, run_on_each
+
+
+@admin.register(Totp)
+class TotpAdmin(ReadOnly):
+    list_display = ("member", "created_at")
+    list_select_related = ("member",)
+    search_fields = ("member__email",)
+    ordering = ("-pk",)
+    fields = ("member", "created_at")
+
+
+@admin.register(Phone)
+class PhoneAdmin(ReadOnly):
+    list_display = ("member", "masked", "created_at")
+    list_select_related = ("member",)
+    search_fields = ("member__email",)
+    ordering = ("-pk",)
+    fields = readonly_fields = ("member", "masked", "created_at")
+
+    @admin.display(description="number")
+    def masked(self, phone: Phone) -> str:
+        return sms.masked(phone.number)
+
+
+@admin.register(Passkey)
+class PasskeyAdmin(ReadOnly):
+    list_display = ("member", "label", "created_at", "used_at")
+    list_select_related = ("member",)
+    search_fields = ("member__email",)
+    ordering = ("-pk",)
+    fields = ("member", "label", "sign_count", "created_at", "used_at")
+
+
+@admin.register(RecoveryCode)
+class RecoveryCodeAdmin(ReadOnly):
+    list_display = ("member", "created_at", "used_at")
+    list_select_related = ("member",)
+    search_fields = ("member__email",)
+    ordering = ("-pk",)
+    fields = ("member", "created_at", "used_at")
+
+
+@admin.register(SmsCode)
+class SmsCodeAdmin(ReadOnly):
+    """What left, and what did not. Not what it says."""
+
+    list_display = ("created_at", "member", "purpose", "sent_at", "tries", "spent_at")
+    list_filter = ("purpose",)
+    list_select_related = ("member",)
+    search_fields = ("member__email",)
+    ordering = ("-pk",)
+    fields = (
+        "member",
+        "purpose",
+        "created_at",
+        "expires_at",
+        "sent_at",
+        "tries",
+        "spent_at",
+    )
+
+
+@admin.register(FactorLoss)
+class FactorLossAdmin(ReadOnly):
+    list_display = ("requested_at", "member", "state", "due_at", "decided_by")
+    list_filter = ("state",)
+    list_select_related = ("member",)
+    search_fields = ("member__email",)
+    ordering = ("-pk",)
+    action_form = WithReason
+    actions = ("approve", "refuse")
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.decide_factorloss")
+
+    @admin.action(
+        description="Approve: remove all factors in three days",
+        permissions=["decide"],
+    )
+    def approve(self, request: HttpRequest, rows: QuerySet[FactorLoss]) -> None:
+        operator = cast(Member, request.user)
+        run_on_each(
+            request,
+            rows,
+            lambda row, _by, reason: losses.approve(
+                loss=row, operator=operator, reason=reason, now=timezone.now()
+            ),
+        )
+
+    @admin.action(
+        description="Refuse, or stop the removal: the factors stay",
+        permissions=["decide"],
+    )
+    def refuse(self, request: HttpRequest, rows: QuerySet[FactorLoss]) -> None:
+        operator = cast(Member, request.user)
+        run_on_each(
+            request,
+            rows,
+            lambda row, _by, reason: losses.refuse(
+                loss=row, operator=operator, reason=reason, now=timezone.now()
+            ),
+        )

@@ -1,0 +1,64 @@
+"""
+Attempts at factors: five in five minutes for a member, over all factors and doors.
+
+Whoever succeeds starts anew. What was wrong with an answer is nobody's business but the
+member's: every factor refuses with the same words.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from accounts import throttling
+from exchange.lib.errors import Refused, TooMany
+
+
+class WrongCode(Refused):
+    """What was shown is wrong, used, too old, or meant for something else."""
+
+    code = "wrong_code"
+    text = _(
+        "This did not match. A code works once and for a short time: please wait for"
+        " the next one, or ask for a new one."
+    )
+
+
+class TooManyAttempts(TooMany):
+    """Nobody guesses for long. Facts: retry_after_seconds."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, seconds: int) -> None:
+        minutes = -(-seconds // 60)
+        message = ngettext(
+            "Too many attempts. Please try again in %(minutes)d minute.",
+            "Too many attempts. Please try again in %(minutes)d minutes.",
+            minutes,
+        ) % {"minutes": minutes}
+        super().__init__(message, retry_after_seconds=seconds)
+
+
+def count(*, member_id: int, now: datetime) -> None:
+    """Count an attempt, before the answer is looked at. Raises TooManyAttempts."""
+    try:
+        throttling.count_factor(member_id, now=now)
+    except throttling.LimitReached as error:
+        raise TooManyAttempts(error.standing.reset_seconds) from error
+
+
+def count_sms(*, member_id: int, number: str, address: str, now: datetime) -> None:
+    """Count a code that is to be sent: each costs money. Raises TooManyAttempts."""
+    try:
+        throttling.count_sms(
+            member_id=member_id, number=number, address=address, now=now
+        )
+    except throttling.LimitReached as error:
+        raise TooManyAttempts(error.standing.reset_seconds) from error
+
+
+def forget(*, member_id: int, now: datetime) -> None:
+    """Forget the attempts of whoever turned out to have the factor."""
+    throttling.forget_factor(member_id, now=now)
