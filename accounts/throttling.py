@@ -26,6 +26,8 @@ from exchange.lib.errors import TooMany
 SIGN_INS_PER_ACCOUNT_AND_ADDRESS = 10
 SIGN_INS_PER_ACCOUNT = 100
 SIGN_INS_PER_ADDRESS = 100
+# Decoding a picture costs up to a second.
+UPLOADS_PER_MEMBER = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,11 @@ def forget_sign_ins(*, email: str, address: str, now: datetime) -> None:
     window = _window(now)
     names = [f"sign-in:{account}:{address}", f"sign-in:{account}"]
     cache.delete_many([_key(name, window) for name in names])
+
+
+def count_upload(*, member_id: int, now: datetime) -> None:
+    """Count a file this member sends, before anybody looks into it."""
+    _count(f"upload:{member_id}", UPLOADS_PER_MEMBER, now)
 
 
 def client_address(meta: dict[str, str]) -> str:

@@ -72,6 +72,8 @@ app.conf.update(
         "sweep-pending": {"task": "markets.sweep", "schedule": 2.0},
         "forget-tonces": {"task": "accounts.forget_old_tonces", "schedule": 60.0},
         "send-mails": {"task": "lib.send_mails", "schedule": 2.0},
+        "scan-documents": {"task": "accounts.scan_documents", "schedule": 10.0},
+        "tidy-identities": {"task": "accounts.tidy_identities", "schedule": 3600.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
     },
 )

@@ -82,6 +82,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.WatchSession",
+    "accounts.middleware.RefuseLargeBodies",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -295,6 +296,22 @@ if MAIL_URL:
     EMAIL_TIMEOUT = 10
 # /dev/mail shows every mail, links and all: for who tries the exchange on a desk.
 MAILBOX_PAGE = not PRODUCTION and not MAIL_URL
+
+# --- Identity check ---------------------------------------------------------------
+
+IDENTITY_AGE_MIN = env.number("IDENTITY_AGE_MIN", 18, high=120)
+# After a document was decided on, or left lying, it is erased.
+IDENTITY_KEPT_DAYS = env.number("IDENTITY_KEPT_DAYS", 365, low=1, high=36_500)
+# Reads a picture from standard input, ends with 0 where it is clean and with 1 where it
+# is not: clamdscan --no-summary -
+SCAN_COMMAND = env.text("SCAN_COMMAND")
+# Two files of 8 MB and the words around them. Strangers send less: see
+# accounts.middleware.
+UPLOAD_BODY_BYTES_MAX = 17 * 1024 * 1024
+# What members upload never lies on a disk in the clear.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_BODY_BYTES_MAX
+DATA_UPLOAD_MAX_NUMBER_FILES = 4
 
 # --- Interfaces -------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
 """Registers the rows of accounts; import classes from their own modules."""
 
 # Django must see every model.
-from accounts.models import members, proofs, sessions, tokens  # noqa: F401
+from accounts.models import identity, members, proofs, sessions, tokens  # noqa: F401
