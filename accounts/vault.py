@@ -89,4 +89,4 @@ def _path(name: str) -> Path:
 
 
 def _folder() -> Path:
-    return Path(settings.DATA_DIR) / "documents"
+    return Path(settings.DOCUMENTS_DIR)

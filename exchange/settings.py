@@ -302,6 +302,7 @@ MAILBOX_PAGE = not PRODUCTION and not MAIL_URL
 IDENTITY_AGE_MIN = env.number("IDENTITY_AGE_MIN", 18, high=120)
 # After a document was decided on, or left lying, it is erased.
 IDENTITY_KEPT_DAYS = env.number("IDENTITY_KEPT_DAYS", 365, low=1, high=36_500)
+DOCUMENTS_DIR = DATA_DIR / "documents"
 # Reads a picture from standard input, ends with 0 where it is clean and with 1 where it
 # is not: clamdscan --no-summary -
 SCAN_COMMAND = env.text("SCAN_COMMAND")

@@ -175,7 +175,7 @@ def test_it_makes_large_pictures_smaller() -> None:
 
 @pytest.mark.promise("S-61", "S-77")
 def test_it_stops_a_bomb_at_the_limits_of_the_darkroom() -> None:
-    bomb = uploads.pdf_bomb(1100)
+    bomb = uploads.pdf_bomb(2000)
     assert len(bomb) < pictures.BYTES_MAX
 
     with pytest.raises(pictures.Damaged):

@@ -16,10 +16,9 @@ from exchange.lib.errors import BrokenPromise
 PLAIN = b"a passport, a face, a number" * 10
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, settings: Any) -> Path:
-    settings.DATA_DIR = tmp_path
-    return tmp_path / "documents"
+@pytest.fixture
+def folder(documents_dir: Path) -> Path:
+    return documents_dir
 
 
 @pytest.mark.promise("S-64")

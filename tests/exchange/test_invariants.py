@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts import proofs
+from accounts.models.identity import CaseOpening, IdentityCase
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from exchange import invariants
@@ -217,7 +218,7 @@ def test_it_says_what_is_broken_in_one_line() -> None:
 
 @pytest.mark.promise("I-16", "R-5", "R-34")
 def test_it_keeps_history_as_it_was_written(
-    market: dict[str, Any], alice: Member
+    market: dict[str, Any], alice: Member, olive: Member
 ) -> None:
     audit.record("member:1", "looked", "market:btccny")
     with transaction():
@@ -228,11 +229,13 @@ def test_it_keeps_history_as_it_was_written(
             factor=Proof.Factor.TOTP,
             now=timezone.now(),
         )
+    case = IdentityCase.objects.create(member=alice)
+    CaseOpening.objects.create(case=case, operator=olive, reason="the queue")
     tables = [model._meta.db_table for model in append_only_models()]
     before = rows.dump()
 
     assert {"wallets_entry", "markets_trade", "markets_command"} < set(tables)
-    assert len(tables) == 5
+    assert len(tables) == 6
     for table in tables:
         assert before[table]
         column = "market_id" if table.startswith("markets") else "id"

@@ -13,6 +13,7 @@ from accounts import members
 from accounts.models.members import Member
 from markets import control
 from markets.models import Order
+from tests.accounts import papers
 from tests.makers import Answer, ApiClient, fund, make_token, match
 from wallets.queries import balance
 
@@ -395,6 +396,18 @@ def test_it_reports_who_i_am(alice: Member, alices_bot: ApiClient) -> None:
     accounts = {account["currency"]: account for account in me["accounts"]}
     assert accounts["btc"] == {"currency": "btc", "balance": "1.39", "locked": "0.11"}
     assert accounts["doge"] == {"currency": "doge", "balance": "0.0", "locked": "0.0"}
+
+
+def test_it_calls_a_member_by_the_verified_name(
+    alice: Member, alices_bot: ApiClient, olive: Member
+) -> None:
+    Member.objects.filter(pk=alice.pk).update(display_name="Trader A")
+    papers.send(alice)
+    said_only = alices_bot.get("members/me.json").json()["name"]
+    papers.verified(alice, olive)
+
+    assert said_only is None
+    assert alices_bot.get("members/me.json").json()["name"] == papers.DATA.full_name
 
 
 @pytest.mark.promise("S-47")
