@@ -102,6 +102,8 @@ def _encode(image: object) -> bytes:
 
     if not isinstance(image, Image.Image):
         raise TypeError
+    if image.mode not in {"L", "RGB", "RGBA"}:
+        image = image.convert("RGBA")  # palettes and bitmaps shrink badly
     image.thumbnail((LONG_SIDE, LONG_SIDE))
     rgba = image.convert("RGBA")
     # A new picture carries nothing of the old one but the pixels.

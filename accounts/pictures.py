@@ -171,9 +171,9 @@ def watermark(page: bytes, mark: str) -> bytes:
     font = ImageFont.load_default(size=max(14, min(width, height) // 28))
     sheet = Image.new("RGBA", ground.size, (0, 0, 0, 0))
     pen = ImageDraw.Draw(sheet)
-    step = max(60, height // 7)
-    for row, top in enumerate(range(step // 3, height, step)):
-        for left in range(-(row % 2) * width // 3, width, max(200, width * 2 // 3)):
+    across, down = int(pen.textlength(mark, font=font)) + 60, max(60, height // 8)
+    for row, top in enumerate(range(down // 3, height, down)):
+        for left in range(-(row % 2) * across // 2, width, across):
             pen.text(
                 (left, top),
                 mark,

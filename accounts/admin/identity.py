@@ -69,7 +69,7 @@ class Queue(admin.SimpleListFilter):
 
 @admin.register(IdentityCase)
 class IdentityCaseAdmin(ReadOnly):
-    list_display = ("__str__", "member", "state", "sent_at", "claimed_by", "claimed_at")
+    list_display = ("__str__", "member", "state", "sent_at", "claimed_by")
     list_filter = (Queue,)
     list_select_related = ("member", "claimed_by")
     search_fields = ("member__email", "member__sn")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -29,7 +30,6 @@ from accounts.models.members import Member
 from accounts.views.doors import member_page, who
 from exchange.lib import refusals
 from exchange.lib.errors import ExchangeError
-from exchange.lib.money import plain
 
 PaperForm = IdentityDocumentForm | AddressDocumentForm
 
@@ -173,6 +173,7 @@ def _overview(request: HttpRequest, *, status: int, refusal: str = "") -> HttpRe
         "next_url": reverse(_STEPS[missing[0]]) if missing else "",
         "is_begun": case is not None,
         "may_change": state != IdentityCase.State.VERIFYING,
+        "may_go_on": state == IdentityCase.State.UNVERIFIED,
         "may_send": not missing and state.value in {"unverified", "rejected"},
         "data": None if case is None else identity.personal_data(case),
         "levels": _levels(member),
@@ -243,9 +244,14 @@ def _levels(member: Member) -> list[dict[str, Any]]:
             "number": row.level,
             "demand": words[row.level],
             "currency": row.currency.upper(),
-            "withdrawal_24h": plain(row.withdrawal_24h),
-            "withdrawal_30d": plain(row.withdrawal_30d),
+            "withdrawal_24h": _grouped(row.withdrawal_24h),
+            "withdrawal_30d": _grouped(row.withdrawal_30d),
             "is_mine": row.level == member.identity_level,
         }
         for row in IdentityLevel.objects.order_by("level")
     ]
+
+
+def _grouped(amount: Decimal) -> str:
+    """Return a limit as people read it: 100,000."""
+    return f"{amount.normalize():,f}"

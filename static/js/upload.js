@@ -15,7 +15,7 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
       const file = input.files[0];
       const fault = file ? await faultOf(file, input, form.dataset) : "";
       if (input.files[0] !== file) return; // another was chosen meanwhile
-      const size = file ? `${(file.size / 1024 / 1024).toFixed(1)} MB. ` : "";
+      const size = file ? `${Math.ceil((file.size / 1024 / 1024) * 10) / 10} MB. ` : "";
       hint.textContent = size + fault;
       hint.className = file && fault !== form.dataset.fine ? "complaint" : "hint";
     });

@@ -24,6 +24,7 @@ from accounts.models.identity import (
     IdentityLevel,
 )
 from accounts.models.members import Member
+from accounts.tasks import scan_documents, tidy_identities
 from exchange.lib import mail, states
 from exchange.lib.errors import BrokenPromise, ExchangeError
 from exchange.lib.models import AuditRecord, Mail
@@ -640,3 +641,13 @@ def test_two_equal_cases_are_equal() -> None:
     assert replace(DATA) == DATA
     assert replace(DATA, city="Lund") != DATA
     assert isinstance(DATA, PersonalData)
+
+
+def test_its_jobs_are_safe_to_run_twice(alice: Member, olive: Member) -> None:
+    verified(alice, olive)
+    before = rows.dump()
+
+    results = [job() for job in (scan_documents, tidy_identities) for _ in "ab"]
+
+    assert results == [0, 0, 0, 0]
+    assert rows.dump() == before

@@ -114,7 +114,7 @@ def test_it_shows_what_each_level_allows(
 
     for page in (before, after):
         assert page.count('<span class="tag">yours</span>') == 1
-        for words in ("Personal data given", "100000", "USD", "In 30 days"):
+        for words in ("Personal data given", "100,000", "USD", "In 30 days"):
             assert words in page
     assert "0 · E-mail address confirmed <span" in before
     assert "3 · Address verified as well <span" in after
