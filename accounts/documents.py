@@ -19,10 +19,12 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Q, QuerySet, Sum
+from django.utils.translation import gettext_lazy as _
 
 from accounts import vault
 from accounts.models.identity import DocumentPage, IdentityCase, IdentityDocument
 from exchange.lib import audit, states
+from exchange.lib.errors import NotFound
 from exchange.lib.sealed import fingerprint, seal, unseal
 from exchange.lib.transactions import (
     after_commit,
@@ -46,6 +48,13 @@ SCAN_SECONDS_MAX = 30
 _STRAY_AFTER = timedelta(hours=1)
 _IN_ONE_RUN = 100
 _SEALED_FOR = "identity document"
+
+
+class UnknownCase(NotFound):
+    """There is no such case."""
+
+    code = "unknown_identity_case"
+    text = _("There is no such case.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +210,15 @@ def erase_due(*, now: datetime) -> int:
 
 
 def lock_case(case_id: int) -> IdentityCase:
-    """Lock a case, and with it its documents, until the transaction ends."""
-    return IdentityCase.objects.select_for_update(no_key=True).get(pk=case_id)
+    """
+    Lock a case, and with it its documents, until the transaction ends. Raises
+    UnknownCase.
+    """
+    rows = IdentityCase.objects.select_for_update(no_key=True)
+    try:
+        return rows.get(pk=case_id)
+    except IdentityCase.DoesNotExist as error:
+        raise UnknownCase from error
 
 
 def _scan(document: IdentityDocument, now: datetime) -> bool:
@@ -257,7 +273,7 @@ def _digest(paper: Paper) -> str:
 
 
 def _label(document: IdentityDocument) -> str:
-    return f"identity_document:{document.pk}"
+    return f"{document._meta.label_lower}:{document.pk}"
 
 
 def _erase_files(names: list[str]) -> None:

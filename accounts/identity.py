@@ -381,4 +381,4 @@ def _age(born: date, today: date) -> int:
 
 
 def _label(case: IdentityCase) -> str:
-    return f"identity_case:{case.pk}"
+    return f"{case._meta.label_lower}:{case.pk}"

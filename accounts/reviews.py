@@ -171,7 +171,7 @@ def look(*, page_id: int, operator: Member, now: datetime) -> bytes:
         audit.record(
             _actor(operator),
             "document_viewed",
-            f"identity_document:{row.document_id}",
+            f"{row.document._meta.label_lower}:{row.document_id}",
             case=case.pk,
             page=row.number,
             reason=opening.reason,
@@ -298,4 +298,4 @@ def _actor(operator: Member) -> str:
 
 
 def _label(case: IdentityCase) -> str:
-    return f"identity_case:{case.pk}"
+    return f"{case._meta.label_lower}:{case.pk}"

@@ -49,6 +49,7 @@ def put(plain: bytes) -> Kept:
         file.write(nonce + AESGCM(key).encrypt(nonce, plain, name.encode()))
         file.flush()
         os.fsync(file.fileno())
+    _flush_folder()
     return Kept(name, seal(key, purpose=_SEALED_FOR, bound_to=name))
 
 
@@ -80,6 +81,15 @@ def erase_strays(known: Collection[str], *, before: datetime) -> int:
             path.unlink(missing_ok=True)
             count += 1
     return count
+
+
+def _flush_folder() -> None:
+    """Have the disk remember the name of a new file, too."""
+    folder = os.open(_folder(), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _path(name: str) -> Path:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -154,11 +155,14 @@ class IdentityCaseAdmin(ReadOnly):
         return _back(case_id)
 
     def release(self, request: HttpRequest, case_id: int) -> HttpResponse:
-        reviews.release(case_id=case_id, operator=_operator(request))
+        try:
+            reviews.release(case_id=case_id, operator=_operator(request))
+        except ExchangeError as error:
+            messages.error(request, error.message)
         return HttpResponseRedirect(reverse("admin:accounts_identitycase_changelist"))
 
     def decide(self, request: HttpRequest, case_id: int) -> HttpResponse:
-        case = IdentityCase.objects.get(pk=case_id)
+        case = get_object_or_404(IdentityCase, pk=case_id)
         forms = _forms(case, request)
         if not all(form.is_valid() for form in forms.values()):
             messages.error(request, reviews.VerdictsIncomplete().message)
@@ -185,6 +189,7 @@ class IdentityCaseAdmin(ReadOnly):
             status = refusals.status_of(error)
             return HttpResponse(error.message, status=status, content_type="text/plain")
         answer = HttpResponse(content, content_type="image/jpeg")
+        # Shown, not saved: a download would leave a copy on the operator's disk.
         answer["Content-Disposition"] = f'inline; filename="page-{page_id}.jpg"'
         answer["Content-Security-Policy"] = _LOCKED_UP
         answer["X-Content-Type-Options"] = "nosniff"

@@ -282,3 +282,13 @@ def test_it_is_open_no_longer_than_it_says(desk: Client, case: IdentityCase) -> 
 
     assert DATA.full_name not in text(desk, case)
     assert picture(desk, case).status_code == 403
+
+
+@pytest.mark.parametrize("deed", ["open", "release", "decide", "pages"])
+def test_it_knows_nothing_of_a_case_that_is_not_there(desk: Client, deed: str) -> None:
+    if deed == "pages":
+        answer = desk.get(f"{CASES}pages/99")
+    else:
+        answer = desk.post(f"{CASES}99/{deed}", {"reason": "curious"}, follow=True)
+
+    assert answer.status_code == 404 or "There is no such" in answer.content.decode()

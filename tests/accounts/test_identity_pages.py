@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.files import temp
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
@@ -256,8 +257,14 @@ def test_it_refuses_a_large_body_before_reading_it(browser: Client) -> None:
         assert "up to 8 MB" in answer.content.decode()
 
 
-@pytest.mark.promise("S-61")
-def test_it_takes_a_file_as_large_as_allowed(browser: Client) -> None:
+@pytest.mark.promise("S-61", "S-64")
+def test_it_takes_a_file_as_large_as_allowed_without_a_copy_in_the_clear(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a file on the disk")
+
+    monkeypatch.setattr(temp, "NamedTemporaryFile", refuse)
     post(browser, "data", **PERSON)
     large = uploads.picture() + b"\0" * (8 * 1024 * 1024 - 20_000)
 

@@ -72,7 +72,7 @@ def test_it_writes_down_each_look(case: IdentityCase, olive: Member) -> None:
 
     looks = AuditRecord.objects.filter(action="document_viewed").order_by("pk")
     assert [(row.actor, row.subject) for row in looks] == [
-        (f"operator:{olive.pk}", f"identity_document:{paper(case, part).pk}")
+        (f"operator:{olive.pk}", f"accounts.identitydocument:{paper(case, part).pk}")
         for part in ("identity", "identity", "address")
     ]
     assert {row.facts["reason"] for row in looks} == {"the queue"}

@@ -12,11 +12,22 @@ from playwright.sync_api import Page, expect
 from tests import uploads
 from tests.databases import ROOT
 from tests.journeys.conftest import PASSWORD, Exchange
+from tests.journeys.test_pages import _POOR_CONTRAST, _POOR_CONTROLS
 
 pytestmark = pytest.mark.browser
 
 _OPERATOR = "reviewer@example.com"
 _OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+
+
+def look_at(page: Page) -> None:
+    """See that a page fits, can be used and can be read, by day and by night."""
+    assert page.evaluate(_OVERFLOW) <= 0
+    assert page.evaluate(_POOR_CONTROLS) == []
+    for theme in ("dark", "light"):
+        page.emulate_media(color_scheme=theme)
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        assert page.evaluate(_POOR_CONTRAST) == []
 
 
 def scan(kind: str = "JPEG", size: tuple[int, int] = (1200, 800)) -> dict[str, object]:
@@ -65,7 +76,10 @@ def test_it_verifies_a_member_from_a_phone(
     phone = signed_in(somebody, "/account/identity", width=360, height=740)
     main = phone.get_by_role("main")
 
+    look_at(phone)
     main.get_by_role("link", name="Begin").click()
+    main.get_by_role("button", name="Save and go on").click()
+    look_at(phone)
     phone.get_by_label("Full name").fill("Chidi Canary")
     phone.get_by_label("Date of birth").fill("1990-05-17")
     phone.get_by_label("Nationality").select_option("NG")
@@ -83,14 +97,14 @@ def test_it_verifies_a_member_from_a_phone(
     expect(main).to_contain_text("This picture is small")
     front.set_input_files(scan())  # type: ignore[arg-type]  # the same
     expect(main).to_contain_text("Looks good.")
-    assert phone.evaluate(_OVERFLOW) <= 0
+    look_at(phone)
     main.get_by_role("button", name="Upload and go on").click()
 
     phone.get_by_label("Picture or PDF").set_input_files(scan("WEBP"))  # type: ignore[arg-type]  # the same
     main.get_by_role("button", name="Upload and go on").click()
     main.get_by_role("button", name="Send for checking").click()
     expect(main).to_contain_text("We are checking your documents")
-    assert phone.evaluate(_OVERFLOW) <= 0
+    look_at(phone)
 
     desk = signed_in(operator, "/admin/accounts/identitycase/")
     desk.locator("#result_list tbody th a").first.click()
