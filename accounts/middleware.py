@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.contrib import auth
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.utils import timezone, translation
 
 from accounts import languages, sessions, throttling
 from accounts.models.members import Member
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
+
+# More than any form without files.
+_BODY_BYTES_MAX = 512 * 1024
 
 
 class WatchSession:
@@ -47,3 +52,25 @@ class SpeakTheirLanguage:
             translation.activate(member.language)
             request.LANGUAGE_CODE = member.language
         return self._pages(request)
+
+
+class RefuseLargeBodies:
+    """
+    Refuses a body that is too large before anybody reads it, and the check of forms
+    does so first. Only members send files; nobody sends more than a form takes.
+    """
+
+    def __init__(self, pages: Handler) -> None:
+        self._pages = pages
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        size = int(length) if length.isascii() and length.isdigit() else 0
+        if size > _BODY_BYTES_MAX and size > self._most(request):
+            return render(request, "413.html", status=413)
+        return self._pages(request)
+
+    def _most(self, request: HttpRequest) -> int:
+        if request.user.is_authenticated:
+            return int(settings.UPLOAD_BODY_BYTES_MAX)
+        return _BODY_BYTES_MAX

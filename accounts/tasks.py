@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import signed_headers, tonces
+from accounts import documents, identity, signed_headers, tonces
 from accounts.factors import losses, sms
 
 
@@ -33,3 +33,16 @@ def forget_sms(**_ignored: object) -> int:
 def finish_factor_losses(**_ignored: object) -> int:
     """Take away the factors that were lost, where nobody objected."""
     return losses.finish_due(now=timezone.now())
+
+
+@shared_task(name="accounts.scan_documents", expires=10)
+def scan_documents(**_ignored: object) -> int:
+    """Let the scanner look at the documents in quarantine."""
+    return documents.scan_waiting(now=timezone.now())
+
+
+@shared_task(name="accounts.tidy_identities", expires=3600)
+def tidy_identities(**_ignored: object) -> int:
+    """Reopen cases whose document has run out, and erase what was kept long enough."""
+    now = timezone.now()
+    return identity.expire_due(now=now) + documents.erase_due(now=now)

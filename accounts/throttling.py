@@ -37,6 +37,8 @@ SMS_PER_ADDRESS = 10
 # Who placed too much must still get out: cancels are counted apart, and twice as many
 # may come.
 _TIMES = {"cancels": 2}
+# Decoding a picture costs up to a second.
+UPLOADS_PER_MEMBER = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,11 @@ def count_sms(*, member_id: int, number: str, address: str, now: datetime) -> No
     _count(f"sms:{address}", SMS_PER_ADDRESS, now)
     _count(f"sms:{member_id}", SMS_PER_MEMBER, now)
     _count(f"sms:{_digest(number)}", SMS_PER_NUMBER, now)
+
+
+def count_upload(*, member_id: int, now: datetime) -> None:
+    """Count a file this member sends, before anybody looks into it."""
+    _count(f"upload:{member_id}", UPLOADS_PER_MEMBER, now)
 
 
 def client_address(meta: dict[str, str]) -> str:

@@ -6,6 +6,7 @@ from django.urls import path
 
 from accounts.views import (
     factors,
+    identity,
     keys,
     languages,
     overview,
@@ -61,4 +62,10 @@ urlpatterns = [
         factors.remove_passkey,
         name="remove_passkey",
     ),
+    # Identity check.
+    path("account/identity", identity.show, name="identity"),
+    path("account/identity/data", identity.describe, name="identity_data"),
+    path("account/identity/document", identity.document, name="identity_document"),
+    path("account/identity/address", identity.address, name="identity_address"),
+    path("account/identity/send", identity.send, name="identity_send"),
 ]

@@ -77,6 +77,8 @@ app.conf.update(
         "send-sms": {"task": "accounts.send_sms", "schedule": 2.0},
         "forget-sms": {"task": "accounts.forget_sms", "schedule": 600.0},
         "finish-losses": {"task": "accounts.finish_factor_losses", "schedule": 60.0},
+        "scan-documents": {"task": "accounts.scan_documents", "schedule": 10.0},
+        "tidy-identities": {"task": "accounts.tidy_identities", "schedule": 3600.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
         # The audit trail.
         "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},

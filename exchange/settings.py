@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.WatchSession",
     "accounts.middleware.SpeakTheirLanguage",
+    "accounts.middleware.RefuseLargeBodies",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -272,14 +273,13 @@ CONTENT_SECURITY_POLICY = {
 # A request body is a few hundred bytes; orders/multi with 100 orders some ten thousand.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
-
-# Uploads stay in memory, never in the clear on a disk, and are refused as a whole when
-# they are larger than three files of the largest size.
-FILE_UPLOAD_HANDLERS = [
-    "exchange.lib.uploads.Bounded",
-    "django.core.files.uploadhandler.MemoryFileUploadHandler",
-]
-FILE_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+# With files: two of 8 MB and the words around them. Strangers send less: see
+# accounts.middleware.
+UPLOAD_BODY_BYTES_MAX = 17 * 1024 * 1024
+# What members upload never lies on a disk in the clear.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_BODY_BYTES_MAX
+DATA_UPLOAD_MAX_NUMBER_FILES = 4
 
 # The crude first fence: requests per window of five minutes, as the ancestor counted.
 RATE_WINDOW_SECONDS = 300
@@ -327,6 +327,15 @@ SMS_URL = env.text("SMS_URL")
 if SMS_URL and not SMS_URL.startswith(("https://", "http://")):
     raise env.BadEnvironment(f"SMS_URL must be an address, not {SMS_URL!r}.")
 SMS_TOKEN = env.secret("SMS_TOKEN", kept_in=None) if SMS_URL else ""
+# --- Identity check ---------------------------------------------------------------
+
+IDENTITY_AGE_MIN = env.number("IDENTITY_AGE_MIN", 18, high=120)
+# After a document was decided on, or left lying, it is erased.
+IDENTITY_KEPT_DAYS = env.number("IDENTITY_KEPT_DAYS", 365, low=1, high=36_500)
+DOCUMENTS_DIR = DATA_DIR / "documents"
+# Reads a picture from standard input, ends with 0 where it is clean and with 1 where it
+# is not: clamdscan --no-summary -
+SCAN_COMMAND = env.text("SCAN_COMMAND")
 
 # --- Interfaces -------------------------------------------------------------------
 

@@ -6,13 +6,18 @@ They have joined and own nothing; give them money with makers.fund.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
 from accounts.models.members import Member
 from tests.makers import ApiClient, make_member, make_token
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -22,6 +27,14 @@ def cheap_hashing() -> Iterator[None]:
         patch.setattr(Argon2PasswordHasher, "time_cost", 1)
         patch.setattr(Argon2PasswordHasher, "memory_cost", 64)
         yield
+
+
+@pytest.fixture(autouse=True)
+def documents_dir(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> Path:
+    """Keep documents apart from those of other tests, as their rows are."""
+    folder = tmp_path_factory.getbasetemp() / f"documents-{next(_numbers)}"
+    settings.DOCUMENTS_DIR = folder
+    return folder
 
 
 @pytest.fixture

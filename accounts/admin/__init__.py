@@ -2,6 +2,7 @@
 
 from accounts.admin import (  # noqa: F401  they register themselves
     factors,
+    identity,
     keys,
     members,
     roles,

@@ -3,6 +3,7 @@
 # Django must see every model.
 from accounts.models import (  # noqa: F401
     factors,
+    identity,
     members,
     proofs,
     sessions,

@@ -87,6 +87,10 @@ class Member(AbstractBaseUser, PermissionsMixin):
                 condition=models.Q(state__in=["active", "frozen", "closed"]),
                 name="member_state_is_known",
             ),
+            models.CheckConstraint(
+                condition=models.Q(identity_level__lte=3),
+                name="identity_level_is_known",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ it belongs to): moved elsewhere, it does not open.
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from functools import lru_cache
 
@@ -45,11 +46,24 @@ def unseal(sealed: bytes, *, purpose: str, bound_to: str) -> bytes:
         ) from error
 
 
+def fingerprint(plain: bytes, *, purpose: str) -> str:
+    """
+    Return a keyed digest: it tells whether two are equal, and without the master key
+    not even a short secret can be guessed from it.
+    """
+    key = _derive(settings.PIXIU_MASTER_KEY, f"fingerprint of {purpose}")
+    return hmac.new(key, plain, "sha256").hexdigest()
+
+
 def _cipher(purpose: str) -> AESGCM:
     return _cipher_under(settings.PIXIU_MASTER_KEY, purpose)
 
 
 @lru_cache(maxsize=32)
 def _cipher_under(master_key: str, purpose: str) -> AESGCM:
+    return AESGCM(_derive(master_key, purpose))
+
+
+def _derive(master_key: str, purpose: str) -> bytes:
     kdf = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose.encode())
-    return AESGCM(kdf.derive(master_key.encode()))
+    return kdf.derive(master_key.encode())

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from accounts import identity
 from accounts.models.members import Member
 from exchange.lib.money import ZERO, plain
 from markets import queries
@@ -49,7 +50,7 @@ def ticker(row: Ticker) -> dict[str, Any]:
 def member(row: Member, balances: Sequence[BalanceView]) -> dict[str, Any]:
     return {
         "sn": row.sn,
-        "name": row.display_name or None,
+        "name": identity.verified_name(row),
         "email": row.email,
         "activated": row.is_activated,
         "accounts": [

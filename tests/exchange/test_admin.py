@@ -22,7 +22,7 @@ from tests.makers import ApiClient, fund, make_token, match, prove
 OURS = ("accounts", "wallets", "markets", "lib")
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
 # Everything else is written by the exchange alone.
-EDITABLE = {"Currency", "Market", "Member", "Ticket"}
+EDITABLE = {"Currency", "IdentityLevel", "Market", "Member", "Ticket"}
 
 
 @pytest.fixture

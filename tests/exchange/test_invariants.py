@@ -9,6 +9,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from accounts import proofs, tickets
+from accounts.models.identity import CaseOpening, IdentityCase
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from exchange import invariants
@@ -264,7 +265,7 @@ def test_it_says_what_is_broken_in_one_line() -> None:
 
 @pytest.mark.promise("I-16", "R-5", "R-34")
 def test_it_keeps_history_as_it_was_written(
-    market: dict[str, Any], alice: Member
+    market: dict[str, Any], alice: Member, olive: Member
 ) -> None:
     audit.record("member:1", "looked", "market:btccny")
     with transaction():
@@ -276,13 +277,15 @@ def test_it_keeps_history_as_it_was_written(
             now=timezone.now(),
         )
     tickets.ask(member=alice, subject="a", text="b", files=[], now=timezone.now())
+    case = IdentityCase.objects.create(member=alice)
+    CaseOpening.objects.create(case=case, operator=olive, reason="the queue")
     tables = {
         model._meta.db_table: _some_column(model) for model in append_only_models()
     }
     before = rows.dump()
 
     assert {"wallets_entry", "markets_trade", "markets_command"} < set(tables)
-    assert len(tables) == 8
+    assert len(tables) == 9
     for table, column in tables.items():
         assert before[table]
         for deed in (

@@ -15,6 +15,7 @@ from accounts.models.members import Member
 from markets import control, queries
 from markets.api import shapes
 from markets.models import Order
+from tests.accounts import papers
 from tests.makers import Answer, ApiClient, fund, make_token, match
 from tests.markets.desk import NOW
 from wallets.queries import balance
@@ -480,6 +481,18 @@ def test_it_reports_who_i_am(alice: Member, alices_bot: ApiClient) -> None:
     accounts = {account["currency"]: account for account in me["accounts"]}
     assert accounts["btc"] == {"currency": "btc", "balance": "1.39", "locked": "0.11"}
     assert accounts["doge"] == {"currency": "doge", "balance": "0.0", "locked": "0.0"}
+
+
+def test_it_calls_a_member_by_the_verified_name(
+    alice: Member, alices_bot: ApiClient, olive: Member
+) -> None:
+    Member.objects.filter(pk=alice.pk).update(display_name="Trader A")
+    papers.send(alice)
+    said_only = alices_bot.get("members/me.json").json()["name"]
+    papers.verified(alice, olive)
+
+    assert said_only is None
+    assert alices_bot.get("members/me.json").json()["name"] == papers.DATA.full_name
 
 
 @pytest.mark.promise("S-47")
