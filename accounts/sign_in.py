@@ -8,19 +8,21 @@ e-mail is known or not. Bots sign their requests instead: see tokens.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
-from accounts import members, sessions, throttling
+from accounts import members, sessions, sign_ins, throttling, visits
 from accounts.models.members import Member
+from accounts.models.proofs import Proof
+from accounts.models.sign_ins import SignIn
 from accounts.session_store import SessionStore, digest_of
 from exchange.lib.errors import NotSignedIn
+from exchange.lib.transactions import transaction
 
 
 class WrongCredentials(NotSignedIn):
@@ -45,20 +47,38 @@ def sign_in(
         raise WrongCredentials from error
     address = throttling.client_address(request.META)
     throttling.count_sign_in(email=email, address=address, now=now)
-    member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])
+    try:
+        member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])
+    except WrongCredentials:
+        outcome = SignIn.Outcome.WRONG_PASSWORD
+        sign_ins.note_refused(request, _known(email), outcome=outcome, now=now)
+        raise
     throttling.forget_sign_ins(email=email, address=address, now=now)
     admit(request, member, now=now)
     return member
 
 
-def admit(request: HttpRequest, member: Member, *, now: datetime) -> None:
+def admit(
+    request: HttpRequest,
+    member: Member,
+    *,
+    now: datetime,
+    factors: Collection[Proof.Factor] = (Proof.Factor.PASSWORD,),
+) -> None:
     """
     Give the session to a member who has shown all that is asked for, under a new
-    session id.
+    session id. `factors` is what was shown.
     """
-    auth.login(request, member)
-    # However busy it is: a session does not outlive this.
-    request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+    with transaction():
+        auth.login(request, member)
+        session = request.session
+        # However busy it is: a session does not outlive this.
+        session.set_expiry(now + sessions.longest(is_operator=member.is_staff))
+        session.save()
+        sessions.note_where(
+            session_key=str(session.session_key), visit=visits.of(request), now=now
+        )
+        sign_ins.note_admitted(request, member, factors=factors, now=now)
 
 
 def sign_out(request: HttpRequest) -> None:
@@ -90,6 +110,10 @@ def still_signed_in(session_keys: Collection[str], *, now: datetime) -> set[str]
             each.get(auth.HASH_SESSION_KEY, ""), member.get_session_auth_hash()
         )
     }
+
+
+def _known(email: str) -> Member | None:
+    return Member.objects.filter(email=email).order_by("pk").first()
 
 
 def _member(email: str, password: str) -> Member:

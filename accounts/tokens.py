@@ -28,7 +28,7 @@ from exchange.lib import audit
 from exchange.lib.errors import BrokenPromise, Invalid, NotAllowed, NotSignedIn
 from exchange.lib.prepared import Statement
 from exchange.lib.sealed import seal, unseal
-from exchange.lib.transactions import transaction
+from exchange.lib.transactions import transaction, transaction_required
 
 WINDOW_SECONDS = 30  # the ancestor's
 SCOPES = frozenset({"all", "profile", "history", "trade"})
@@ -166,6 +166,15 @@ def revoke(*, token: ApiToken, by: str, now: datetime) -> None:
     with transaction():
         live = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
         if live.update(revoked_at=now):
+            audit.record(by, "token_revoked", f"token:{token.pk}")
+
+
+@transaction_required
+def revoke_all(*, member_id: int, by: str, now: datetime) -> None:
+    """Make all keys of a member useless."""
+    live = ApiToken.objects.filter(member_id=member_id, revoked_at=None)
+    for token in live.order_by("pk"):
+        if live.filter(pk=token.pk).update(revoked_at=now):
             audit.record(by, "token_revoked", f"token:{token.pk}")
 
 

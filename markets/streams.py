@@ -42,7 +42,9 @@ QUEUE_MAX = 256  # events a socket may be behind before it is dropped
 BEAT_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 TICKERS_SECONDS = 1.0
-RECHECK_SECONDS = 5.0  # how long an ended session or key is still believed
+# How long an ended session or key is still believed: two seconds at most are promised,
+# and a thousand sessions are looked at in 30 ms.
+RECHECK_SECONDS = 1.0
 REFRESH_SECONDS = 10.0  # how often a 24-hour window is read again
 TRADES_KEPT = page_data.TRADES
 LEVELS_SENT = page_data.LEVELS

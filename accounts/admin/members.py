@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts import members
 from accounts.models.members import Member
@@ -65,7 +66,9 @@ class MemberAdmin(Kept):
         run_on_each(
             request,
             rows,
-            lambda row, by, reason: members.close(member=row, by=by, reason=reason),
+            lambda row, by, reason: members.close(
+                member=row, by=by, reason=reason, now=timezone.now()
+            ),
         )
 
 
