@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.urls import path
 
 from accounts.views import (
+    closing,
+    exports,
     notices,
     overview,
     profile,
@@ -23,4 +25,7 @@ urlpatterns = [
     path("account/profile/phrase", profile.edit_mail_phrase, name="mail_phrase"),
     path("account/theme", profile.keep_theme, name="keep_theme"),
     path("account/notices", notices.choose, name="notices"),
+    path("account/export", exports.show, name="export"),
+    path("account/export/<int:export_id>", exports.download, name="download_export"),
+    path("account/close", closing.close, name="close_account"),
 ]

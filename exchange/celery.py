@@ -77,6 +77,8 @@ app.conf.update(
             "task": "accounts.forget_ended_sessions",
             "schedule": 600.0,
         },
+        "make-exports": {"task": "accounts.make_exports", "schedule": 5.0},
+        "forget-exports": {"task": "accounts.forget_old_exports", "schedule": 600.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
     },
 )

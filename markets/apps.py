@@ -8,3 +8,9 @@ from django.apps import AppConfig
 class MarketsConfig(AppConfig):
     name = "markets"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Models are not there before.
+        from markets import leaving  # noqa: PLC0415
+
+        leaving.install()

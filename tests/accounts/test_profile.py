@@ -302,7 +302,8 @@ def test_security_cannot_be_switched_off(alice: Member, browser: Client) -> None
 @pytest.mark.parametrize(
     "path",
     [
-        *("sessions", "profile", "profile/phrase", "notices"),
+        *("sessions", "profile", "profile/phrase", "notices", "export", "export/1"),
+        "close",
     ],
 )
 def test_it_sends_strangers_to_sign_in(db: Any, path: str) -> None:

@@ -378,7 +378,7 @@ def test_a_closed_member_is_out_at_once(alice: Member) -> None:
 
 @pytest.mark.promise("S-21")
 @pytest.mark.parametrize(
-    "path", ["", "/sessions", "/profile", "/profile/phrase", "/notices"]
+    "path", ["", "/sessions", "/profile", "/profile/phrase", "/notices", "/export"]
 )
 def test_account_pages_leave_nothing_in_caches(alice: Member, path: str) -> None:
     browser = enter(alice)
