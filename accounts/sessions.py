@@ -109,14 +109,22 @@ def end(*, member: Member, digest: str) -> None:
         count, _kinds = Session.objects.filter(member=member, pk=digest).delete()
         if not count:
             raise UnknownSession
-        _record(member, count)
+        _record(member, f"member:{member.pk}", count=count)
+
+
+def end_all(*, member: Member, by: str, reason: str) -> int:
+    """Sign a member out everywhere, as an operator; return how many sessions ended."""
+    with transaction():
+        count = end_others(member_id=member.pk, session_key=None)
+        _record(member, by, count=count, reason=reason)
+    return count
 
 
 def end_all_others(*, member: Member, session_key: str) -> int:
     """End all sessions of a member but this one; return how many."""
     with transaction():
         count = end_others(member_id=member.pk, session_key=session_key)
-        _record(member, count)
+        _record(member, f"member:{member.pk}", count=count)
     return count
 
 
@@ -139,6 +147,5 @@ def forget_ended(*, now: datetime) -> int:
     return count
 
 
-def _record(member: Member, count: int) -> None:
-    actor = f"member:{member.pk}"
-    audit.record(actor, "sessions_ended", actor, count=count)
+def _record(member: Member, by: str, **facts: object) -> None:
+    audit.record(by, "sessions_ended", f"member:{member.pk}", **facts)

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import members
+from accounts import members, sessions
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.sessions import Session
@@ -40,7 +40,7 @@ class MemberAdmin(Kept):
         "created_at",
     )
     action_form = WithReason
-    actions = ("freeze", "thaw", "close")
+    actions = ("freeze", "thaw", "close", "end_sessions")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # people join by themselves, or by `manage.py create_member`
@@ -69,6 +69,14 @@ class MemberAdmin(Kept):
             lambda row, by, reason: members.close(
                 member=row, by=by, reason=reason, now=timezone.now()
             ),
+        )
+
+    @admin.action(description="End all sessions: must sign in again")
+    def end_sessions(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
+        run_on_each(
+            request,
+            rows,
+            lambda row, by, reason: sessions.end_all(member=row, by=by, reason=reason),
         )
 
 

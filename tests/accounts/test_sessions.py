@@ -295,6 +295,16 @@ def test_it_ends_one_session(alice: Member) -> None:
     assert (deed.actor, deed.facts) == (f"member:{alice.pk}", {"count": 1})
 
 
+def test_ending_this_one_is_signing_out(alice: Member) -> None:
+    browser = enter(alice)
+    prove(browser, alice)
+
+    answer = browser.post("/account/sessions/end", {"session": row_of(browser).pk})
+
+    assert answer.status_code == 302
+    assert not is_in(browser)
+
+
 @pytest.mark.promise("S-19", "S-17")
 def test_it_ends_all_others(alice: Member, bob: Member) -> None:
     others, this, bobs = [enter(alice) for _ in range(3)], enter(alice), enter(bob)
