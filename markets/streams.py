@@ -374,10 +374,15 @@ class Hub:
             private = [s for stream in streams for s in stream.sockets if s.session_key]
             if private:
                 keys = {socket.session_key for socket in private}
-                live = await self.read(_read_sessions, keys)
+                live = await self.read(live_sessions, keys)
                 for socket in private:
                     if socket.session_key in keys - live:
                         socket.forget_member()
+
+
+def live_sessions(keys: set[str]) -> set[str]:
+    """Return those of the sessions that would open a page now."""
+    return sign_in.still_signed_in(keys, now=timezone.now())
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
@@ -411,10 +416,6 @@ def _read_market(market_id: str) -> MarketStream:
             page_data.trade_views(market_id),
             tickers.ticker(market_id, timezone.now()).as_json(),
         )
-
-
-def _read_sessions(keys: set[str]) -> set[str]:
-    return sign_in.still_signed_in(keys, now=timezone.now())
 
 
 def _read_tickers() -> list[tickers.Ticker]:

@@ -269,6 +269,17 @@ def test_it_tells_nothing_private_after_the_session(
         assert [receive_any(websocket)["seq"] for _ in range(2)] == [1, 2]
 
 
+@pytest.mark.promise("S-16", "S-17")
+def test_a_session_that_was_idle_opens_nothing_private(
+    stream: Stream, alice: Member
+) -> None:
+    cookie = cookie_of(alice)
+    Session.objects.update(seen_at=timezone.now() - timedelta(hours=1))
+
+    with stream.watch(PATH, Cookie=cookie, Origin=stream.origin) as websocket:
+        assert receive(websocket, "snapshot")["me"] is None
+
+
 @pytest.mark.promise("S-58")
 def test_it_refuses_pages_of_strangers(stream: Stream, alice: Member) -> None:
     headers = {"Cookie": cookie_of(alice), "Origin": "https://evil.example"}
