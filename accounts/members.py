@@ -16,6 +16,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
 
+from accounts import notices, sessions, tokens
 from accounts.models.members import Member
 from exchange.lib import audit
 from exchange.lib.errors import Conflict, Invalid, NotFound
@@ -109,11 +110,16 @@ def thaw(*, member: Member, by: str, reason: str) -> None:
     _move(member, Member.State.ACTIVE, by=by, reason=reason)
 
 
-def close(*, member: Member, by: str, reason: str) -> None:
+def close(*, member: Member, by: str, reason: str, now: datetime) -> None:
     """
     Shut a member out for good: sessions and keys stop working at once, the books stay.
+    Raises IllegalMove.
     """
-    _move(member, Member.State.CLOSED, by=by, reason=reason)
+    with transaction():
+        if _has_moved(member, Member.State.CLOSED, by=by, reason=reason):
+            sessions.end_others(member_id=member.pk, session_key=None)
+            tokens.revoke_all(member_id=member.pk, by=by, now=now)
+            notices.tell(member, notices.Event.CLOSED)
 
 
 def by_email(email: str) -> Member:
@@ -146,11 +152,19 @@ def _demand_strength(password: str, member: Member) -> None:
 
 
 def _move(member: Member, to: Member.State, *, by: str, reason: str) -> None:
-    """Change the state where it may be changed; being there already is fine."""
     with transaction():
-        here = Member.objects.filter(pk=member.pk)
-        if here.filter(state__in=_FROM[to]).update(state=to) == 0:
-            if here.filter(state=to).exists():
-                return
-            raise IllegalMove(move=to.value)
-        audit.record(by, f"member_{to.value}", f"member:{member.pk}", reason=reason)
+        _has_moved(member, to, by=by, reason=reason)
+
+
+def _has_moved(member: Member, to: Member.State, *, by: str, reason: str) -> bool:
+    """
+    Change the state where it may be changed; being there already is fine. Return
+    whether it was changed just now.
+    """
+    here = Member.objects.filter(pk=member.pk)
+    if here.filter(state__in=_FROM[to]).update(state=to) == 0:
+        if here.filter(state=to).exists():
+            return False
+        raise IllegalMove(move=to.value)
+    audit.record(by, f"member_{to.value}", f"member:{member.pk}", reason=reason)
+    return True

@@ -11,47 +11,71 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone, translation
 
-from accounts import languages, sessions, throttling
+from accounts import devices, languages, sessions, visits
 from accounts.models.members import Member
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
+
+# Goes out where a session was over, so that the sign-in page can say so. No row is
+# written for it: anybody can send a cookie that opens nothing.
+ENDED_COOKIE_NAME = "ended"
+_ENDED_SECONDS = 600
 
 # More than any form without files.
 _BODY_BYTES_MAX = 512 * 1024
 
 
 class WatchSession:
-    """Ends a session that was idle too long, and notes where the others are used."""
+    """
+    Ends a session that was idle too long, notes where the others are used, and lets the
+    number of a new device leave.
+    """
 
     def __init__(self, pages: Handler) -> None:
         self._pages = pages
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        key = request.session.session_key
-        if key and auth.SESSION_KEY in request.session:
+        had_session = settings.SESSION_COOKIE_NAME in request.COOKIES
+        if auth.SESSION_KEY in request.session:
             is_live = sessions.note_seen(
-                session_key=key,
-                address=throttling.client_address(request.META),
-                user_agent=request.headers.get("User-Agent", ""),
+                session_key=str(request.session.session_key),
+                visit=visits.of(request),
                 now=timezone.now(),
             )
             if not is_live:
                 auth.logout(request)
-        return self._pages(request)
+        has_ended = had_session and request.session.session_key is None
+        response = self._pages(request)
+        if has_ended:
+            response.set_cookie(
+                ENDED_COOKIE_NAME,
+                "1",
+                max_age=_ENDED_SECONDS,
+                secure=settings.HTTPS,
+                httponly=True,
+                samesite="Lax",
+            )
+        devices.send(request, response)
+        return response
 
 
-class SpeakTheirLanguage:
-    """Lets pages speak the language a member chose, whatever browser they came in."""
+class InTheirWords:
+    """Shows pages in the language and the time zone a member has chosen."""
 
     def __init__(self, pages: Handler) -> None:
         self._pages = pages
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if auth.SESSION_KEY not in request.session:
+            return self._pages(request)
         member = request.user
-        if isinstance(member, Member) and languages.is_known(member.language):
+        if not isinstance(member, Member):
+            return self._pages(request)
+        if languages.is_known(member.language):
             translation.activate(member.language)
             request.LANGUAGE_CODE = member.language
-        return self._pages(request)
+        with timezone.override(member.time_zone):
+            return self._pages(request)
 
 
 class RefuseLargeBodies:

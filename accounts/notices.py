@@ -8,19 +8,26 @@ sent, with a link that freezes the account; of the rest, members choose.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.db import models
 from django.template.loader import render_to_string
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from accounts import links
 from accounts.models.members import Member
-from exchange.lib import mail
-from exchange.lib.transactions import transaction_required
+from exchange.lib import audit, mail
+from exchange.lib.transactions import transaction, transaction_required
 
 FREEZE_LINK_VALID = timedelta(days=7)
+
+
+class Channel(models.TextChoices):
+    """How members hear of events."""
+
+    MAIL = "mail", _("Mail")
 
 
 class Event(models.TextChoices):
@@ -70,9 +77,24 @@ def tell(member: Member, event: Event, **facts: object) -> None:
         "freeze_url": "" if event in _WITHOUT_FREEZE else freeze_link(member),
     }
     language = member.language or "en"
-    with translation.override(language):
+    with translation.override(language), timezone.override(member.time_zone):
         words = render_to_string(f"mail/{event}.txt", context)
     mail.write(to=member.email, words=words, language=language)
+
+
+def choose(*, member: Member, wanted: Collection[str]) -> Member:
+    """
+    Send a member, of the notices that are a matter of taste, those wanted. Whatever is
+    asked for, what concerns security is sent.
+    """
+    member.muted_notices = sorted(
+        event.value for event in OPTIONAL if event.value not in wanted
+    )
+    with transaction():
+        member.save(update_fields=["muted_notices"])
+        actor = f"member:{member.pk}"
+        audit.record(actor, "notices_chosen", actor, muted=member.muted_notices)
+    return member
 
 
 def freeze_link(member: Member) -> str:

@@ -45,6 +45,7 @@ DEEDS: dict[str, set[Role]] = {
     "accounts.freeze_member": {_SUPPORT, _RISK},
     "accounts.thaw_member": {_RISK},
     "accounts.close_member": {_RISK},
+    "accounts.end_sessions": {_SUPPORT, _RISK},
     "accounts.change_member": {_RISK},
     "accounts.revoke_apitoken": {_RISK, _ENGINEER},
     "accounts.grant_role": set(),
@@ -60,6 +61,7 @@ DEEDS: dict[str, set[Role]] = {
 SEEN: dict[str, set[Role]] = {
     "accounts.member": {_SUPPORT, _KYC, _FINANCE, _RISK},
     "accounts.session": {_RISK},
+    "accounts.signin": {_SUPPORT, _RISK},
     "accounts.proof": {_KYC, _RISK},
     "accounts.apitoken": {_SUPPORT, _RISK, _ENGINEER},
     "accounts.factorloss": {_KYC, _RISK},

@@ -8,18 +8,20 @@ e-mail is known or not. Bots sign their requests instead: see tokens.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
-from accounts import members, proofs, sessions, throttling
+from accounts import members, proofs, sessions, sign_ins, throttling, visits
 from accounts.factors import keyring, second_step
+from accounts.factors.attempts import WrongCode
 from accounts.models.members import Member
+from accounts.models.proofs import Proof
+from accounts.models.sign_ins import SignIn
 from accounts.session_store import SessionStore, digest_of
 from exchange.lib import audit
 from exchange.lib.errors import NotSignedIn
@@ -49,7 +51,12 @@ def sign_in(
         raise WrongCredentials from error
     address = throttling.client_address(request.META)
     throttling.count_sign_in(email=email, address=address, now=now)
-    member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])
+    try:
+        member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])
+    except WrongCredentials:
+        outcome = SignIn.Outcome.WRONG_PASSWORD
+        sign_ins.note_refused(request, _known(email), outcome=outcome, now=now)
+        raise
     throttling.forget_sign_ins(email=email, address=address, now=now)
     if not second_step.begin(request.session, member=member, now=now):
         admit(request, member, now=now)
@@ -64,9 +71,17 @@ def finish(request: HttpRequest, *, shown: keyring.Shown, now: datetime) -> Memb
     Raises second_step.StepOver, WrongCode or TooManyAttempts.
     """
     member = second_step.waiting(request.session, now=now)
-    keyring.check(member=member, shown=shown, now=now)
+    shown_so_far = (Proof.Factor.PASSWORD, shown.factor)
+    try:
+        keyring.check(member=member, shown=shown, now=now)
+    except WrongCode:
+        outcome = SignIn.Outcome.WRONG_FACTOR
+        sign_ins.note_refused(
+            request, member, outcome=outcome, factors=shown_so_far, now=now
+        )
+        raise
     second_step.forget(request.session)
-    admit(request, member, now=now)
+    admit(request, member, factors=shown_so_far, now=now)
     with transaction():
         proofs.record(
             member=member,
@@ -78,15 +93,28 @@ def finish(request: HttpRequest, *, shown: keyring.Shown, now: datetime) -> Memb
     return member
 
 
-def admit(request: HttpRequest, member: Member, *, now: datetime) -> None:
+def admit(
+    request: HttpRequest,
+    member: Member,
+    *,
+    now: datetime,
+    factors: Collection[Proof.Factor] = (Proof.Factor.PASSWORD,),
+) -> None:
     """
     Give the session to a member who has shown all that is asked for, under a new
-    session id.
+    session id. `factors` is what was shown.
     """
-    auth.login(request, member)
-    # However busy it is: a session does not outlive this.
-    request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
-    audit.record(f"member:{member.pk}", "signed_in", f"member:{member.pk}")
+    with transaction():
+        auth.login(request, member)
+        session = request.session
+        # However busy it is: a session does not outlive this.
+        session.set_expiry(now + sessions.longest(is_operator=member.is_staff))
+        session.save()
+        sessions.note_where(
+            session_key=str(session.session_key), visit=visits.of(request), now=now
+        )
+        sign_ins.note_admitted(request, member, factors=factors, now=now)
+        audit.record(f"member:{member.pk}", "signed_in", f"member:{member.pk}")
 
 
 def sign_out(request: HttpRequest) -> None:
@@ -121,6 +149,10 @@ def still_signed_in(session_keys: Collection[str], *, now: datetime) -> set[str]
             each.get(auth.HASH_SESSION_KEY, ""), member.get_session_auth_hash()
         )
     }
+
+
+def _known(email: str) -> Member | None:
+    return Member.objects.filter(email=email).order_by("pk").first()
 
 
 def _member(email: str, password: str) -> Member:

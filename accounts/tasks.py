@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import documents, identity, signed_headers, tonces
+from accounts import documents, exports, identity, sessions, signed_headers, tonces
 from accounts.factors import losses, sms
 
 
@@ -46,3 +46,21 @@ def tidy_identities(**_ignored: object) -> int:
     """Reopen cases whose document has run out, and erase what was kept long enough."""
     now = timezone.now()
     return identity.expire_due(now=now) + documents.erase_due(now=now)
+
+
+@shared_task(name="accounts.forget_ended_sessions", expires=600)
+def forget_ended_sessions(**_ignored: object) -> int:
+    """Forget the sessions that are over."""
+    return sessions.forget_ended(now=timezone.now())
+
+
+@shared_task(name="accounts.make_exports", expires=5)
+def make_exports(**_ignored: object) -> int:
+    """Make the files of data that members asked for."""
+    return exports.make_waiting(now=timezone.now())
+
+
+@shared_task(name="accounts.forget_old_exports", expires=600)
+def forget_old_exports(**_ignored: object) -> int:
+    """Delete the files of data that lay long enough."""
+    return exports.forget_old(now=timezone.now())

@@ -149,6 +149,11 @@ def client_address(meta: dict[str, str]) -> str:
     return address[:64]  # a proxy may pass on what is no address at all
 
 
+def came_by_proxy(meta: dict[str, str]) -> bool:
+    """Say whether one of our own proxies handed the request on."""
+    return _is_ours(meta.get("REMOTE_ADDR", ""))
+
+
 def _count(name: str, limit: int, now: datetime) -> Standing:
     window = _window(now)
     key = _key(name, window)

@@ -203,6 +203,14 @@ def strike(*, token: ApiToken, by: str, now: datetime, reason: str = "") -> bool
     return True
 
 
+@transaction_required
+def revoke_all(*, member_id: int, by: str, now: datetime) -> None:
+    """Make all keys of a member useless."""
+    live = ApiToken.objects.filter(member_id=member_id, revoked_at=None)
+    for token in live.order_by("pk"):
+        strike(token=token, by=by, now=now)
+
+
 def verify_answer(
     *,
     access_key: str,

@@ -5,13 +5,18 @@ from __future__ import annotations
 from django.urls import path
 
 from accounts.views import (
+    closing,
+    exports,
     factors,
     identity,
     keys,
     languages,
+    notices,
     overview,
+    profile,
     prove,
     second_step,
+    sessions,
     sign_in,
     tickets,
 )
@@ -68,4 +73,14 @@ urlpatterns = [
     path("account/identity/document", identity.document, name="identity_document"),
     path("account/identity/address", identity.address, name="identity_address"),
     path("account/identity/send", identity.send, name="identity_send"),
+    path("account/sessions", sessions.show, name="sessions"),
+    path("account/sessions/end", sessions.end, name="end_session"),
+    path("account/sessions/end-others", sessions.end_others, name="end_other_sessions"),
+    path("account/profile", profile.edit, name="profile"),
+    path("account/profile/phrase", profile.edit_mail_phrase, name="mail_phrase"),
+    path("account/theme", profile.keep_theme, name="keep_theme"),
+    path("account/notices", notices.choose, name="notices"),
+    path("account/export", exports.show, name="export"),
+    path("account/export/<int:export_id>", exports.download, name="download_export"),
+    path("account/close", closing.close, name="close_account"),
 ]

@@ -79,6 +79,13 @@ app.conf.update(
         "finish-losses": {"task": "accounts.finish_factor_losses", "schedule": 60.0},
         "scan-documents": {"task": "accounts.scan_documents", "schedule": 10.0},
         "tidy-identities": {"task": "accounts.tidy_identities", "schedule": 3600.0},
+        # Sessions, and data that members take away.
+        "forget-sessions": {
+            "task": "accounts.forget_ended_sessions",
+            "schedule": 600.0,
+        },
+        "make-exports": {"task": "accounts.make_exports", "schedule": 5.0},
+        "forget-exports": {"task": "accounts.forget_old_exports", "schedule": 600.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
         # The audit trail.
         "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},

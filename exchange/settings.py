@@ -46,6 +46,8 @@ ALLOWED_HOSTS = env.words(
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 # Addresses of our own proxies: only they may say who the client is.
 TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+# A header in which they say the client's country, say CF-IPCountry.
+COUNTRY_HEADER = env.text("COUNTRY_HEADER")
 
 ROOT_URLCONF = "exchange.urls"
 WSGI_APPLICATION = "exchange.wsgi.application"
@@ -84,7 +86,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.WatchSession",
-    "accounts.middleware.SpeakTheirLanguage",
+    "accounts.middleware.InTheirWords",
     "accounts.middleware.RefuseLargeBodies",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -231,6 +233,11 @@ SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 # that listens to its stream is not idle.
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_IDLE_SECONDS = env.number("SESSION_IDLE_SECONDS", 1800, low=60)
+# Operators sign in more often.
+OPERATOR_SESSION_AGE = 8 * 3600
+OPERATOR_SESSION_IDLE_SECONDS = 600
+# By this cookie a browser is known again when somebody signs in.
+DEVICE_COOKIE_NAME = "__Host-device" if HTTPS else "device"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 LANGUAGE_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True

@@ -10,7 +10,15 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from exchange.lib import bus
 from markets import page_data
-from markets.streams import TOO_SLOW, Do, Frames, MarketStream, Socket, hub
+from markets.streams import (
+    TOO_SLOW,
+    Do,
+    Frames,
+    MarketStream,
+    Socket,
+    hub,
+    live_sessions,
+)
 
 UNKNOWN_MARKET = 4004
 TOO_MUCH = 4029
@@ -54,12 +62,14 @@ class Pumped(AsyncWebsocketConsumer):
         except TimeoutError:
             pass  # who takes nothing does not take a goodbye, either
 
-    def open_socket(self) -> None:
+    async def open_socket(self) -> None:
+        """Have a socket: a member's, where their session would open a page, too."""
         user = self.scope["user"]
+        self.socket = Socket(None)
         if user.is_authenticated:
-            self.socket = Socket(user.pk, self.scope["session"].session_key)
-        else:
-            self.socket = Socket(None)
+            key = str(self.scope["session"].session_key)
+            if await hub().read(live_sessions, {key}):
+                self.socket = Socket(user.pk, key)
 
     def start(self) -> None:
         self._pump = asyncio.get_running_loop().create_task(self._forward())
@@ -120,7 +130,7 @@ class MarketConsumer(Pumped):
         if await hub().market(self.market_id) is None:
             await self.close(code=UNKNOWN_MARKET)
             return
-        self.open_socket()
+        await self.open_socket()
         self.socket.order(Do.RESYNC)
         self.start()
 
@@ -153,7 +163,7 @@ class TickersConsumer(Pumped):
 
     async def connect(self) -> None:
         await self.accept()
-        self.open_socket()
+        await self.open_socket()
         await hub().join_tickers(self.socket)
         self.start()
 

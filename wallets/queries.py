@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q
 
 from accounts.models.members import Member
 from exchange.lib.money import ZERO, plain
 from wallets.models.currencies import Currency
-from wallets.models.ledger import Balance
+from wallets.models.ledger import Account, Balance, Entry, Pocket
+
+_AT_ONCE = 500  # rows read from the database at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,42 @@ def balances(member: Member) -> list[BalanceView]:
         else BalanceView(code, ZERO, ZERO)
         for code in currency_codes()
     ]
+
+
+def holdings(member: Member) -> list[BalanceView]:
+    """Return every balance a member ever had, of hidden currencies, too."""
+    rows = Balance.objects.filter(account__member=member).select_related("account")
+    return [
+        BalanceView(row.account.currency_id, row.available, row.locked)
+        for row in rows.order_by("account__currency_id")
+    ]
+
+
+def entries_of(member: Member) -> Iterator[dict[str, Any]]:
+    """
+    Yield what moved in and out of a member's pockets, by currency and in order. What
+    came from or went to others is from or to "elsewhere".
+    """
+    for account in Account.objects.filter(member=member).order_by("currency_id"):
+        mine = Q(source=account) | Q(target=account)
+        rows = Entry.objects.filter(mine).order_by("pk")
+        for entry in rows.iterator(_AT_ONCE):
+            yield {
+                "id": entry.pk,
+                "at": entry.at,
+                "currency": account.currency_id,
+                "amount": plain(entry.amount),
+                "from": _pocket(entry, "source", account),
+                "to": _pocket(entry, "target", account),
+                "reason": entry.reason,
+                "reference": entry.reference,
+            }
+
+
+def _pocket(entry: Entry, end: str, account: Account) -> str:
+    if getattr(entry, f"{end}_id") != account.pk:
+        return "elsewhere"
+    return str(Pocket(getattr(entry, f"{end}_pocket")).label)
 
 
 def balance(member_id: int, currency: str) -> BalanceView:

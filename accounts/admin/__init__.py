@@ -6,5 +6,6 @@ from accounts.admin import (  # noqa: F401  they register themselves
     keys,
     members,
     roles,
+    sign_ins,
     tickets,
 )

@@ -11,9 +11,10 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import members, roles
+from accounts import members, roles, sessions
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.sessions import Session
@@ -57,11 +58,12 @@ class MemberAdmin(Kept):
         *("last_login", "created_at"),
     )
     action_form = WithRole
-    actions = ("freeze", "thaw", "close", "grant", "revoke")
+    actions = ("freeze", "thaw", "close", "end_sessions", "grant", "revoke")
 
     has_freeze_permission = may("accounts.freeze_member")
     has_thaw_permission = may("accounts.thaw_member")
     has_close_permission = may("accounts.close_member")
+    has_end_permission = may("accounts.end_sessions")
     has_grant_permission = may("accounts.grant_role")
     has_personal_permission = may("accounts.see_personal_data")
     has_tag_permission = may("accounts.tag_member")
@@ -123,7 +125,19 @@ class MemberAdmin(Kept):
         run_on_each(
             request,
             rows,
-            lambda row, by, reason: members.close(member=row, by=by, reason=reason),
+            lambda row, by, reason: members.close(
+                member=row, by=by, reason=reason, now=timezone.now()
+            ),
+        )
+
+    @admin.action(
+        description=_("End all sessions: must sign in again"), permissions=["end"]
+    )
+    def end_sessions(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
+        run_on_each(
+            request,
+            rows,
+            lambda row, by, reason: sessions.end_all(member=row, by=by, reason=reason),
         )
 
     @admin.action(description=_("Give the role"), permissions=["grant"])

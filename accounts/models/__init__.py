@@ -2,11 +2,13 @@
 
 # Django must see every model.
 from accounts.models import (  # noqa: F401
+    exports,
     factors,
     identity,
     members,
     proofs,
     sessions,
+    sign_ins,
     tickets,
     tokens,
 )

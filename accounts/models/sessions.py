@@ -25,6 +25,7 @@ class Session(AbstractBaseSession):
     seen_at = models.DateTimeField(db_default=Now())
     address = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=300, blank=True, db_default="")
+    place = models.CharField(max_length=16, blank=True, db_default="")
 
     class Meta(AbstractBaseSession.Meta):
         abstract = False

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 from urllib.parse import urlencode
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.utils import timezone
@@ -40,7 +40,7 @@ def public(view: View) -> View:
 
 def member_page(view: View) -> View:
     """Let members in who have signed in; send others to do so."""
-    return _marked(never_cache(login_required(view)), "member")
+    return _marked(never_cache(_signed_in(view)), "member")
 
 
 def member_call(view: View) -> View:
@@ -75,12 +75,11 @@ def proof_page(*, password_suffices: bool = False) -> Callable[[View], View]:
                     password_suffices=password_suffices,
                 )
             except proofs.FreshProofRequired:
-                here = request.get_full_path() if request.method == "GET" else ""
-                query = urlencode({"next": here or way_back(request)})
+                query = urlencode({"next": _here(request)})
                 return redirect(f"{resolve_url('prove')}?{query}")
             return view(request, *args, **path)
 
-        return _marked(never_cache(login_required(guarded)), "proof")
+        return _marked(never_cache(_signed_in(guarded)), "proof")
 
     return door
 
@@ -101,6 +100,22 @@ def is_ours(request: HttpRequest, url: str) -> bool:
     return url_has_allowed_host_and_scheme(
         url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
+
+
+def _signed_in(view: View) -> View:
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **path: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(_here(request))
+        return view(request, *args, **path)
+
+    return guarded
+
+
+def _here(request: HttpRequest) -> str:
+    """Return the page to come back to: where there was a button, the one it was on."""
+    is_page = request.method in ("GET", "HEAD")
+    return request.get_full_path() if is_page else way_back(request)
 
 
 def _marked(view: View, needs: str) -> View:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import sign_in
 from accounts.factors import second_step
 from accounts.forms.sign_in import SignInForm
+from accounts.middleware import ENDED_COOKIE_NAME
 from accounts.views.doors import public
 from exchange.lib import refusals
 from exchange.lib.errors import NotSignedIn, TooMany
@@ -27,7 +28,9 @@ def enter(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         if request.user.is_authenticated:
             return redirect(_next(request))
-        return _ask(request, SignInForm(), status=200)
+        answer = _ask(request, SignInForm(), status=200)
+        answer.delete_cookie(ENDED_COOKIE_NAME, samesite="Lax")
+        return answer
     form = SignInForm(request.POST)
     if not form.is_valid():
         return _ask(request, form, status=400)
@@ -55,16 +58,19 @@ def enter(request: HttpRequest) -> HttpResponse:
 @require_POST
 @public
 def leave(request: HttpRequest) -> HttpResponse:
-    """Sign out and go home."""
+    """Sign out and go home, and leave no private page in the browser's cache."""
     sign_in.sign_out(request)
     answer = redirect("home")
-    # Private pages a browser still has are not for who sits there next.
     answer["Clear-Site-Data"] = '"cache"'
     return answer
 
 
 def _ask(request: HttpRequest, form: SignInForm, *, status: int) -> HttpResponse:
-    context = {"form": form, "next": _next(request)}
+    context = {
+        "form": form,
+        "next": _next(request),
+        "has_ended": ENDED_COOKIE_NAME in request.COOKIES,
+    }
     return render(request, "accounts/sign_in.html", context, status=status)
 
 

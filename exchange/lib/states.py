@@ -60,7 +60,7 @@ def advance(row: Row, move: str, *, by: str, field: str = "state", **facts: Any)
 
 def lock_row(row: Row) -> Row:
     """Lock the row until the transaction ends and return it as it is now."""
-    manager = type(row)._default_manager
+    manager = row.__class__._default_manager  # request.user hides its type
     return manager.select_for_update(no_key=True, of=("self",)).get(pk=row.pk)
 
 

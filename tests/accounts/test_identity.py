@@ -278,7 +278,7 @@ def test_it_takes_nothing_from_who_may_not_act(alice: Member, state: str) -> Non
     if state == "frozen":
         members.freeze(member=alice, by="system", reason="a stolen phone")
     elif state == "closed":
-        members.close(member=alice, by="system", reason="gone")
+        members.close(member=alice, by="system", reason="gone", now=NOW)
     else:
         Member.objects.filter(pk=alice.pk).update(activated_at=None)
     alice.refresh_from_db()
@@ -533,7 +533,7 @@ def test_it_erases_what_was_left_lying_and_keeps_what_waits(
     left = hand_in(alice)
     waits = paper(send(bob), "identity")
     gone = paper(send(mallory), "identity")
-    members.close(member=mallory, by="system", reason="gone")
+    members.close(member=mallory, by="system", reason="gone", now=NOW)
 
     documents.erase_due(now=NOW + timedelta(days=settings.IDENTITY_KEPT_DAYS + 1))
 

@@ -104,7 +104,7 @@ def test_it_freezes_twice_like_once(alice: Member) -> None:
 
 
 def test_it_closes_for_good(alice: Member) -> None:
-    members.close(member=alice, by="operator:1", reason="gone")
+    members.close(member=alice, by="operator:1", reason="gone", now=NOW)
 
     with pytest.raises(IllegalMove):
         members.thaw(member=alice, by="operator:1", reason="sorry")

@@ -11,6 +11,7 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.test import RequestFactory
+from django.utils import timezone
 
 from accounts import members, sign_in, throttling
 from accounts.models.members import Member
@@ -100,7 +101,7 @@ def test_it_hashes_once_whether_the_member_exists_or_not(
 
 
 def test_it_shuts_out_a_closed_member(alice: Member) -> None:
-    members.close(member=alice, by="operator:1", reason="gone")
+    members.close(member=alice, by="operator:1", reason="gone", now=timezone.now())
 
     with pytest.raises(sign_in.WrongCredentials):
         knock(visit(), alice.email)

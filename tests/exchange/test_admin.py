@@ -181,6 +181,22 @@ def test_it_freezes_a_member_with_a_reason(
     assert deed.actor == f"operator:{olive.pk}"
 
 
+@pytest.mark.promise("S-19")
+def test_it_ends_a_members_sessions_with_a_reason(
+    desk: Client, olive: Member, alice: Member
+) -> None:
+    browser = Client()
+    browser.force_login(alice)
+
+    act(desk, Member, "end_sessions", alice, "a stolen phone")
+
+    assert browser.get("/account").status_code == 302
+    assert desk.get(reverse("admin:index")).status_code == 200
+    deed = AuditRecord.objects.get(action="sessions_ended")
+    assert deed.actor == f"operator:{olive.pk}"
+    assert deed.facts == {"count": 1, "reason": "a stolen phone"}
+
+
 def test_it_revokes_a_key(desk: Client, alice: Member) -> None:
     issued = make_token(alice)
 

@@ -152,7 +152,9 @@ def keys_of(who: str, member: Member) -> Issued | None:
         "disabled": lambda: update(member, api_disabled=True),
         "not activated": lambda: update(member, activated_at=None),
         "frozen": lambda: members.freeze(member=member, by="test", reason="test"),
-        "closed": lambda: members.close(member=member, by="test", reason="test"),
+        "closed": lambda: members.close(
+            member=member, by="test", reason="test", now=now
+        ),
     }
     deeds[who]()
     return issued

@@ -156,7 +156,7 @@ def test_it_refuses_a_key_that_opens_nothing(
     elif kind == "disabled":
         Member.objects.filter(pk=alice.pk).update(api_disabled=True)
     elif kind == "closed":
-        members.close(member=alice, by="test", reason="test")
+        members.close(member=alice, by="test", reason="test", now=timezone.now())
 
     with stream.watch(PATH) as websocket:
         assert authenticate(websocket, keys) == FAILED

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -237,8 +239,8 @@ def test_private_messages_reach_their_owner_alone(
             assert kinds == ["update", "update"]
 
 
-@pytest.mark.promise("S-17", "S-58")
-@pytest.mark.parametrize("ending", ["signed out", "closed", "new password"])
+@pytest.mark.promise("S-17", "S-18", "S-58")
+@pytest.mark.parametrize("ending", ["signed out", "idle", "closed", "new password"])
 def test_it_tells_nothing_private_after_the_session(
     stream: Stream, host: Host, alice: Member, ending: str
 ) -> None:
@@ -246,19 +248,36 @@ def test_it_tells_nothing_private_after_the_session(
     with stream.watch(PATH, Cookie=cookie, Origin=stream.origin) as websocket:
         assert receive(websocket, "snapshot")["me"] is not None
 
+        ended_at = time.monotonic()
         match ending:
             case "signed out":
                 Session.objects.all().delete()
+            case "idle":
+                Session.objects.update(seen_at=timezone.now() - timedelta(hours=1))
             case "closed":
-                members.close(member=alice, by="test", reason="test")
+                members.close(
+                    member=alice, by="test", reason="test", now=timezone.now()
+                )
             case _:
                 alice.set_password("another one, just as long")
                 alice.save()
 
         assert receive(websocket, "snapshot")["me"] is None
+        assert time.monotonic() - ended_at < 2
         bus.announce("market", fake_news(prev=0, seq=1) | {"members": {alice.pk: []}})
         bus.announce("market", fake_news(prev=1, seq=2))
         assert [receive_any(websocket)["seq"] for _ in range(2)] == [1, 2]
+
+
+@pytest.mark.promise("S-16", "S-17")
+def test_a_session_that_was_idle_opens_nothing_private(
+    stream: Stream, alice: Member
+) -> None:
+    cookie = cookie_of(alice)
+    Session.objects.update(seen_at=timezone.now() - timedelta(hours=1))
+
+    with stream.watch(PATH, Cookie=cookie, Origin=stream.origin) as websocket:
+        assert receive(websocket, "snapshot")["me"] is None
 
 
 @pytest.mark.promise("S-58")

@@ -1,0 +1,64 @@
+"""
+Where a request comes from: address, browser, and the place as far as it is known.
+
+Nothing is looked up. The place is what the operator's own proxy says of it, in the
+header that COUNTRY_HEADER names; a header that came past no proxy of ours is anybody's
+word and is not read. Nothing here is believed further than to be shown.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from accounts import throttling
+
+USER_AGENT_LENGTH_MAX = 300
+# A place of an address that is nowhere: of the exchange's own network, or the desk's.
+THIS_NETWORK = "local"
+# Two letters of ISO 3166. Proxies say XX for what they do not know.
+_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
+_UNKNOWN = "XX"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Where a request comes from, fit to be written down."""
+
+    address: str | None
+    user_agent: str
+    place: str  # a country's two letters, THIS_NETWORK, or nothing
+
+
+def of(request: HttpRequest) -> Visit:
+    """Return where a request comes from."""
+    address = _address(throttling.client_address(request.META))
+    text = request.headers.get("User-Agent", "")
+    user_agent = "".join(letter for letter in text if letter.isprintable())
+    place = _place(request, address)
+    return Visit(address, user_agent[:USER_AGENT_LENGTH_MAX].strip(), place)
+
+
+def _address(text: str) -> str | None:
+    """Return an address as it is written everywhere, None where it is none at all."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(address)
+
+
+def _place(request: HttpRequest, address: str | None) -> str:
+    if address is not None and not ip_address(address).is_global:
+        return THIS_NETWORK
+    if not settings.COUNTRY_HEADER or not throttling.came_by_proxy(request.META):
+        return ""
+    country = request.headers.get(settings.COUNTRY_HEADER, "").strip().upper()
+    is_known = _COUNTRY.fullmatch(country) and country != _UNKNOWN
+    return country if is_known else ""
