@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.contrib.auth import password_validation
-from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
 
+from accounts import hashing, password_rules
 from accounts.models.members import Member
 from exchange.lib import audit
-from exchange.lib.errors import Conflict, Invalid, NotFound
+from exchange.lib.errors import Conflict, Invalid, NotAllowed, NotFound
 from exchange.lib.states import IllegalMove
-from exchange.lib.transactions import transaction
-
-# Long enough for any pass phrase, short enough that hashing it costs us nothing extra.
-PASSWORD_LENGTH_MAX = 1024
+from exchange.lib.transactions import transaction, transaction_required
 
 _FROM = {
     Member.State.ACTIVE: [Member.State.FROZEN],
@@ -37,12 +33,6 @@ class BadEmail(Invalid):
 
     code = "bad_email"
     text = _("This is not an e-mail address.")
-
-
-class WeakPassword(Invalid):
-    """The password is too short, too common or too close to the e-mail address."""
-
-    code = "weak_password"
 
 
 class EmailTaken(Conflict):
@@ -59,6 +49,16 @@ class UnknownMember(NotFound):
     text = _("There is no member with this e-mail address.")
 
 
+class AddressNotConfirmed(NotAllowed):
+    """The member has not shown yet that the e-mail address is theirs."""
+
+    code = "address_not_confirmed"
+    text = _(
+        "Please confirm your e-mail address first, with the link we sent you. Your"
+        " account page sends a new one."
+    )
+
+
 def create(
     *,
     email: str,
@@ -72,7 +72,7 @@ def create(
     Let somebody join whose address is known to be theirs. Operators may enter the
     admin, where they may do everything that the admin offers.
 
-    Raises BadEmail, WeakPassword or EmailTaken.
+    Raises BadEmail, password_rules.WeakPassword or EmailTaken.
     """
     email = normalised(email)
     member = Member(
@@ -83,9 +83,9 @@ def create(
         created_at=now,
         activated_at=now,
     )
-    _demand_strength(password, member)
-    # Hashing takes tens of milliseconds on purpose: not inside a transaction.
-    member.password = make_password(password)
+    password_rules.demand_strong(password, member)
+    # Hashing takes a tenth of a second on purpose: not inside a transaction.
+    member.password = hashing.hashed(password)
     try:
         with transaction():
             member.save(force_insert=True)
@@ -116,6 +116,12 @@ def close(*, member: Member, by: str, reason: str) -> None:
     _move(member, Member.State.CLOSED, by=by, reason=reason)
 
 
+def demand_activated(member: Member) -> None:
+    """Raise AddressNotConfirmed unless the address was shown to be the member's."""
+    if not member.is_activated:
+        raise AddressNotConfirmed
+
+
 def by_email(email: str) -> Member:
     """Return the member with this address. Raises BadEmail or UnknownMember."""
     try:
@@ -135,21 +141,26 @@ def normalised(email: str) -> str:
     return email
 
 
-def _demand_strength(password: str, member: Member) -> None:
-    if len(password) > PASSWORD_LENGTH_MAX:
-        raise WeakPassword(f"At most {PASSWORD_LENGTH_MAX} characters, please.")
-    try:
-        password_validation.validate_password(password, member)
-    except ValidationError as error:
-        raise WeakPassword(" ".join(error.messages)) from error
+def lock_member(member: Member) -> Member:
+    """Lock a member's row until the transaction ends, and return it as it is now."""
+    locked: Member = Member.objects.select_for_update(no_key=True).get(pk=member.pk)
+    return locked
+
+
+@transaction_required
+def move(member: Member, to: Member.State, *, by: str, reason: str) -> None:
+    """
+    Change the state, in the transaction at hand, where it may be changed; being there
+    already is fine. Raises IllegalMove.
+    """
+    here = Member.objects.filter(pk=member.pk)
+    if here.filter(state__in=_FROM[to]).update(state=to) == 0:
+        if here.filter(state=to).exists():
+            return
+        raise IllegalMove(move=to.value)
+    audit.record(by, f"member_{to.value}", f"member:{member.pk}", reason=reason)
 
 
 def _move(member: Member, to: Member.State, *, by: str, reason: str) -> None:
-    """Change the state where it may be changed; being there already is fine."""
     with transaction():
-        here = Member.objects.filter(pk=member.pk)
-        if here.filter(state__in=_FROM[to]).update(state=to) == 0:
-            if here.filter(state=to).exists():
-                return
-            raise IllegalMove(move=to.value)
-        audit.record(by, f"member_{to.value}", f"member:{member.pk}", reason=reason)
+        move(member, to, by=by, reason=reason)

@@ -1,4 +1,4 @@
-"""What happens to every page's request of a member who has signed in."""
+"""What happens to every page's request of a member who has signed in, or just did."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from accounts import sessions, throttling
+from accounts import devices, sessions, throttling
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -32,3 +32,16 @@ class WatchSession:
             if not is_live:
                 auth.logout(request)
         return self._pages(request)
+
+
+class RememberDevice:
+    """Marks the browser in which somebody was just admitted: see accounts.devices."""
+
+    def __init__(self, pages: Handler) -> None:
+        self._pages = pages
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        answer = self._pages(request)
+        if (member := getattr(request, "admitted", None)) is not None:
+            devices.remember(request, answer, member.email)
+        return answer

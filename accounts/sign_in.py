@@ -2,7 +2,8 @@
 Signing in and out of the pages.
 
 A failure says nothing about which half was wrong, and costs the same time whether the
-e-mail is known or not. Bots sign their requests instead: see tokens.
+e-mail is known or not. Guessing is slowed down by accounts.lockout. Bots sign their
+requests instead: see tokens.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib import auth
-from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
-from accounts import members, sessions, throttling
+from accounts import (
+    devices,
+    hashing,
+    lockout,
+    members,
+    password_rules,
+    sessions,
+    throttling,
+)
 from accounts.models.members import Member
 from accounts.session_store import SessionStore, digest_of
 from exchange.lib.errors import NotSignedIn
@@ -36,29 +44,58 @@ def sign_in(
     """
     Check the password and give the session to the member, under a new session id.
 
-    Raises WrongCredentials, or throttling.LimitReached after too many attempts on the
-    account or from the address.
+    Raises WrongCredentials, attempts.TooManyAttempts after too many of them, or
+    hashing.HashingBusy.
     """
+    member = recognise(request, email=email, password=password, now=now)
+    admit(request, member, now=now)
+    return member
+
+
+def recognise(
+    request: HttpRequest, *, email: str, password: str, now: datetime
+) -> Member:
+    """
+    Return the member with this e-mail address and password; nobody is signed in yet.
+    Raises what sign_in raises.
+    """
+    hashing.demand_room()
     try:
         email = members.normalised(email)
     except members.BadEmail as error:
         raise WrongCredentials from error
-    address = throttling.client_address(request.META)
-    throttling.count_sign_in(email=email, address=address, now=now)
-    member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])
-    throttling.forget_sign_ins(email=email, address=address, now=now)
-    admit(request, member, now=now)
+    knock = lockout.knock(
+        email=email,
+        device=devices.of(request),
+        address=throttling.client_address(request.META),
+        now=now,
+    )
+    try:
+        member = _member(email, password[: password_rules.LENGTH_MAX + 1])
+    except WrongCredentials:
+        lockout.failed(knock)
+        raise
+    except hashing.HashingBusy:
+        lockout.undo(knock, now=now)
+        raise
+    lockout.passed(knock, now=now)
     return member
 
 
 def admit(request: HttpRequest, member: Member, *, now: datetime) -> None:
     """
     Give the session to a member who has shown all that is asked for, under a new
-    session id.
+    session id. Their browser is a known one from now on: see accounts.middleware.
     """
     auth.login(request, member)
+    request.admitted = member  # type: ignore[attr-defined]  # for RememberDevice
     # However busy it is: a session does not outlive this.
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+
+
+def renew(request: HttpRequest, member: Member) -> None:
+    """Go on under a new session id after the member's password changed."""
+    auth.update_session_auth_hash(request, member)
 
 
 def sign_out(request: HttpRequest) -> None:
@@ -93,11 +130,20 @@ def still_signed_in(session_keys: Collection[str], *, now: datetime) -> set[str]
 
 
 def _member(email: str, password: str) -> Member:
-    try:
-        member = members.by_email(email)
-    except members.UnknownMember as error:
-        make_password(password)  # takes as long as looking at a real one
-        raise WrongCredentials from error
-    if not member.check_password(password) or not member.is_active:
+    found: Member | None = Member.objects.filter(email=email).order_by("pk").first()
+    verdict = hashing.check(password, found.password if found else None)
+    if found is None or not verdict.is_right or not found.is_active:
         raise WrongCredentials
-    return member
+    if verdict.is_outdated:
+        _hash_anew(found, password)
+    return found
+
+
+def _hash_anew(member: Member, password: str) -> None:
+    """Store the hash with today's parameters. It ends the member's other sessions."""
+    try:
+        fresh = hashing.hashed(password)
+    except hashing.HashingBusy:
+        return  # another time
+    known, member.password = member.password, fresh
+    Member.objects.filter(pk=member.pk, password=known).update(password=fresh)

@@ -4,12 +4,12 @@ Limits of rate: crude counters in fixed windows, as the ancestor kept them.
 Every request counts for its client's address; a signed one also for its key. A leaf
 module: it knows keys, addresses and the cache, and nothing of requests or members. The
 counters live in Django's cache, so they hold across processes exactly where the cache
-does (Redis), and losing them costs nobody money.
+does (Redis), and losing them costs nobody money. Attempts to sign in are no business of
+this module: see attempts.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -19,13 +19,6 @@ from django.conf import settings
 from django.core.cache import cache
 
 from exchange.lib.errors import TooMany
-
-# Sign-ins a stranger may try before waiting for the next window; and those that all
-# addresses together may try on one account, so that many addresses do not help. The
-# second is far higher: a stranger must not be able to lock the owner out for long.
-SIGN_INS_PER_ACCOUNT_AND_ADDRESS = 10
-SIGN_INS_PER_ACCOUNT = 100
-SIGN_INS_PER_ADDRESS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +56,6 @@ def count_address(address: str, *, now: datetime, bucket: str = "all") -> Standi
 def count_key(access_key: str, *, now: datetime, bucket: str = "all") -> Standing:
     """Count a signed request of this key, in a bucket as above. Raises LimitReached."""
     return _count(f"key:{bucket}:{access_key}", settings.RATE_LIMIT_PER_KEY, now)
-
-
-def count_sign_in(*, email: str, address: str, now: datetime) -> None:
-    """Count an attempt to sign in, before the password is looked at."""
-    account = _digest(email)
-    _count(f"sign-in:{address}", SIGN_INS_PER_ADDRESS, now)
-    _count(f"sign-in:{account}:{address}", SIGN_INS_PER_ACCOUNT_AND_ADDRESS, now)
-    _count(f"sign-in:{account}", SIGN_INS_PER_ACCOUNT, now)
-
-
-def forget_sign_ins(*, email: str, address: str, now: datetime) -> None:
-    """Forget the attempts of whoever turned out to know the password."""
-    account = _digest(email)
-    window = _window(now)
-    names = [f"sign-in:{account}:{address}", f"sign-in:{account}"]
-    cache.delete_many([_key(name, window) for name in names])
 
 
 def client_address(meta: dict[str, str]) -> str:
@@ -121,10 +98,6 @@ def _window(now: datetime) -> int:
 
 def _key(name: str, window: int) -> str:
     return f"rate:{window}:{name}"
-
-
-def _digest(email: str) -> str:
-    return hashlib.sha256(email.encode()).hexdigest()[:32]
 
 
 def _is_ours(address: str) -> bool:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from accounts import members
 from accounts.models.members import Member
 from accounts.models.tokens import ApiToken, UsedTonce
 from exchange.lib import audit
@@ -135,8 +136,9 @@ def issue(
 ) -> Issued:
     """
     Give a member a new pair of keys. `trusted_ips` are addresses or networks; none
-    means any. Raises UnknownScope.
+    means any. Raises UnknownScope, or members.AddressNotConfirmed.
     """
+    members.demand_activated(member)
     if not scopes or not SCOPES.issuperset(scopes):
         raise UnknownScope(f"Scopes are {', '.join(sorted(SCOPES))}.")
     access_key = _random_text(_ACCESS_KEY_LENGTH)

@@ -72,6 +72,11 @@ app.conf.update(
         "sweep-pending": {"task": "markets.sweep", "schedule": 2.0},
         "forget-tonces": {"task": "accounts.forget_old_tonces", "schedule": 60.0},
         "send-mails": {"task": "lib.send_mails", "schedule": 2.0},
+        "deliver-letters": {"task": "accounts.deliver_letters", "schedule": 1.0},
+        "forget-attempts": {
+            "task": "accounts.forget_old_attempts",
+            "schedule": 3600.0,
+        },
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
     },
 )

@@ -82,6 +82,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.WatchSession",
+    "accounts.middleware.RememberDevice",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -208,7 +209,11 @@ SWEEP_AFTER_SECONDS = env.number("SWEEP_AFTER_SECONDS", 3, low=1, high=600)
 
 # --- Security ---------------------------------------------------------------------
 
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["accounts.hashing.Argon2"]
+# Of each process. Together they must stay well below the threads of the web, so that a
+# storm of sign-ins leaves some for trading.
+HASHING_THREADS = env.number("HASHING_THREADS", 1, low=1, high=64)
+HASHING_QUEUE = env.number("HASHING_QUEUE", 3, low=0, high=64)
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -220,6 +225,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "UserAttributeSimilarityValidator",
         "OPTIONS": {"user_attributes": ["email", "display_name"]},
     },
+    {"NAME": "accounts.password_rules.ObviousPasswordValidator"},
 ]
 
 HTTPS = env.flag("HTTPS", default=PRODUCTION)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from django.contrib.auth.hashers import Argon2PasswordHasher
 
+from accounts.hashing import Argon2
 from accounts.models.members import Member
 from tests.makers import ApiClient, make_member, make_token
 
@@ -19,8 +19,8 @@ from tests.makers import ApiClient, make_member, make_token
 def cheap_hashing() -> Iterator[None]:
     """Hash as in production, at the least cost: the tests do it a thousand times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Argon2PasswordHasher, "time_cost", 1)
-        patch.setattr(Argon2PasswordHasher, "memory_cost", 64)
+        patch.setattr(Argon2, "time_cost", 1)
+        patch.setattr(Argon2, "memory_cost", 64)
         yield
 
 

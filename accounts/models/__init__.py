@@ -1,4 +1,11 @@
 """Registers the rows of accounts; import classes from their own modules."""
 
 # Django must see every model.
-from accounts.models import members, proofs, sessions, tokens  # noqa: F401
+from accounts.models import (  # noqa: F401
+    attempts,
+    letterbox,
+    members,
+    proofs,
+    sessions,
+    tokens,
+)

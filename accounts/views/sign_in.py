@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render, resolve_url
+from django.shortcuts import redirect, resolve_url
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import sign_in
 from accounts.forms.sign_in import SignInForm
-from exchange.lib import refusals
-from exchange.lib.errors import NotSignedIn, TooMany
+from accounts.views.doors import is_ours, public
+from accounts.views.form_pages import ask, ask_again
+from exchange.lib.errors import ExchangeError
+
+_PAGE = "accounts/sign_in.html"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("password")
-@never_cache
+@public
 def enter(request: HttpRequest) -> HttpResponse:
     """Ask for e-mail and password, then go on to where the member wanted to be."""
     if request.method != "POST":
         if request.user.is_authenticated:
             return redirect(_next(request))
-        return _ask(request, SignInForm(), status=200)
+        return ask(request, _PAGE, SignInForm(), next=_next(request))
     form = SignInForm(request.POST)
     if not form.is_valid():
-        return _ask(request, form, status=400)
+        return ask(request, _PAGE, form, next=_next(request))
     try:
         sign_in.sign_in(
             request,
@@ -35,33 +36,20 @@ def enter(request: HttpRequest) -> HttpResponse:
             password=form.cleaned_data["password"],
             now=timezone.now(),
         )
-    except NotSignedIn as error:
-        form.add_error(None, error.message)
-        return _ask(request, form, status=refusals.status_of(error))
-    except TooMany as error:
-        form.add_error(None, error.message)
-        answer = _ask(request, form, status=refusals.status_of(error))
-        answer["Retry-After"] = str(refusals.retry_after_seconds(error))
-        return answer
+    except ExchangeError as error:
+        return ask_again(request, _PAGE, form, error, next=_next(request))
     return redirect(_next(request))
 
 
 @require_POST
+@public
 def leave(request: HttpRequest) -> HttpResponse:
     """Sign out and go home."""
     sign_in.sign_out(request)
     return redirect("home")
 
 
-def _ask(request: HttpRequest, form: SignInForm, *, status: int) -> HttpResponse:
-    context = {"form": form, "next": _next(request)}
-    return render(request, "accounts/sign_in.html", context, status=status)
-
-
 def _next(request: HttpRequest) -> str:
     """Return where to go on: `next`, unless it leads to somebody else's site."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    is_ours = url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return wanted if is_ours else resolve_url("home")
+    return wanted if is_ours(request, wanted) else resolve_url("home")
