@@ -25,6 +25,8 @@ LENGTH_MAX = 1024
 _REST_MIN = 6
 _SITE_WORDS = ("pixiu", "peatio", "exchange", "password", "bitcoin")
 _WORD_MIN = 4  # shorter ones stand inside too many good passwords
+_RUN_MIN = 4
+_SEPARATORS = re.compile(r"[\s._-]+")
 _DECORATION = re.compile(r"[\W\d_]+")
 
 
@@ -63,22 +65,40 @@ def demand_strong(password: str, member: Member) -> None:
 
 
 def _is_obvious(password: str, words: list[str]) -> bool:
-    unit = _repeated(password)
-    rest = unit
     for word in words:
-        rest = rest.replace(word, "")
+        password = password.replace(word, " ")
+    parts = dict.fromkeys(_SEPARATORS.split(_without_runs(password)))
+    rest = _repeated("".join(parts))
     core = _DECORATION.sub("", rest)
-    return (
-        len(unit) < _REST_MIN
-        or len(rest) < _REST_MIN
-        or (len(core) < len(rest) and core in _common())
-        or unit in _common()
-    )
+    return len(rest) < _REST_MIN or rest in _common() or core in _common()
 
 
 def _repeated(text: str) -> str:
     """Return the shortest text that, repeated, gives this one."""
     return text[: (text + text).find(text, 1)]
+
+
+def _without_runs(text: str) -> str:
+    """Leave out 1234, dcba and xxxx, however long."""
+    kept, start = [], 0
+    while start < len(text):
+        end = _end_of_run(text, start)
+        if end - start < _RUN_MIN:
+            end = start + 1
+            kept.append(text[start])
+        start = end
+    return "".join(kept)
+
+
+def _end_of_run(text: str, start: int) -> int:
+    """Return where the steps from one character to the next stop being the same."""
+    codes = [ord(letter) for letter in text[start : start + 2]]
+    end = start + len(codes)
+    step = codes[-1] - codes[0]
+    if abs(step) <= 1:
+        while end < len(text) and ord(text[end]) - ord(text[end - 1]) == step:
+            end += 1
+    return end
 
 
 def _words_of(member: Member | None) -> list[str]:

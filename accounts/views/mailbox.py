@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import cast
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
-from csp.decorators import csp_replace, csp_update
+from csp.decorators import csp, csp_update
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -34,7 +34,7 @@ _FRAMED = {
 View = Callable[..., HttpResponse]
 # Typed for views without arguments, and used for others.
 _may_frame = cast(Callable[[View], View], csp_update({"frame-src": [SELF]}))
-_has_policy_of_a_mail = cast(Callable[[View], View], csp_replace(_FRAMED))
+_has_policy_of_a_mail = cast(Callable[[View], View], csp(_FRAMED))
 
 
 def _on_a_desk(view: View) -> View:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
+
+import pytest
+from django.core.signing import TimestampSigner, b62_encode
 
 from accounts import postman
 from exchange.lib import mail
@@ -24,7 +30,16 @@ def link(email: str, way: str) -> str:
     """Return the path of the newest link to /WAY/… that was sent to somebody."""
     texts = [body.text for each in mails_to(email) if (body := mail.read(each))]
     found = re.findall(rf"https?://\S+/{way}/\S+", "\n".join(texts))
-    return urlsplit(found[-1]).path
+    return str(urlsplit(found[-1]).path)
+
+
+@contextmanager
+def made(ago: timedelta) -> Iterator[None]:
+    """Let links made in a block be as old as that."""
+    then = b62_encode(int((datetime.now(UTC) - ago).timestamp()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TimestampSigner, "timestamp", lambda _: then)
+        yield
 
 
 def token(email: str, way: str) -> str:

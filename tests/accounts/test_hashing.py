@@ -1,40 +1,50 @@
-"""Hashing happens on a few threads that let everybody else go first."""
+"""Hashing happens in a few processes that let everybody else go first."""
 
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from django.conf import settings as django_settings
-from django.contrib.auth import hashers
 from pytest_django import Settings
 
 from accounts import hashing
 from accounts.hashing import Argon2, HashingBusy
+from accounts.models.members import Member
 from exchange.management.commands import run_exchange
 from tests.makers import PASSWORD
 
 OURS = (3, 64 * 1024, 1)
+ENCODED = "argon2$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$" + "A" * 43
+
+
+@pytest.fixture
+def fresh_pool(settings: Settings) -> Iterator[None]:
+    """Have a pool of one process and a queue of one, for this test alone."""
+    settings.HASHING_PROCESSES, settings.HASHING_QUEUE = 1, 1
+    hashing._pool.cache_clear()
+    yield
+    hashing._pool.cache_clear()
 
 
 @pytest.fixture
 def full(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    fresh_pool: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[threading.Event]:
-    """Have a pool of one thread and a queue of one, both taken until the event."""
-    settings.HASHING_THREADS, settings.HASHING_QUEUE = 1, 1
-    hashing._pool.cache_clear()
+    """Have the process and the queue taken, until the event."""
     begun, done = threading.Event(), threading.Event()
 
-    def hash_slowly(_: str) -> str:
+    def hash_slowly(*_: object) -> str:
         begun.set()
         assert done.wait(timeout=10)
-        return "hash"
+        return "$hash"
 
-    monkeypatch.setattr(hashers, "make_password", hash_slowly)
+    monkeypatch.setattr(hashing._Hasher, "ask", hash_slowly)
     with ThreadPoolExecutor(2) as people:
         first = people.submit(hashing.hashed, PASSWORD)
         assert begun.wait(timeout=10)
@@ -43,8 +53,8 @@ def full(
             threading.Event().wait(0.001)
         yield done
         done.set()
-        assert (first.result(timeout=10), second.result(timeout=10)) == ("hash",) * 2
-    hashing._pool.cache_clear()
+        answers = first.result(timeout=10), second.result(timeout=10)
+        assert answers == ("argon2$hash", "argon2$hash")
 
 
 @pytest.mark.promise("L-12")
@@ -65,23 +75,47 @@ def test_it_has_room_again_afterwards(full: threading.Event) -> None:
         threading.Event().wait(0.001)
 
     hashing.demand_room()
-    assert hashing.hashed(PASSWORD) == "hash"
+    assert hashing.hashed(PASSWORD) == "argon2$hash"
+
+
+def process_of_pool() -> int:
+    """Return the process that has just hashed a password."""
+    hashing.hashed(PASSWORD)
+    process = hashing._pool()._idle.queue[0]._process
+    assert process is not None
+    return process.pid
 
 
 @pytest.mark.promise("L-12")
-def test_it_lets_all_other_threads_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    def niceness(_: str) -> str:
-        return str(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+def test_it_lets_everybody_else_go_first(fresh_pool: None) -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
 
-    monkeypatch.setattr(hashers, "make_password", niceness)
-    ours = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert os.getpriority(os.PRIO_PROCESS, process_of_pool()) >= min(ours + 10, 19)
 
-    assert int(hashing.hashed(PASSWORD)) > ours
+
+def test_it_keeps_its_process(fresh_pool: None) -> None:
+    assert process_of_pool() == process_of_pool()
+
+
+def test_it_goes_on_with_another_when_the_process_dies(fresh_pool: None) -> None:
+    died = process_of_pool()
+    os.kill(died, signal.SIGKILL)
+    with suppress(HashingBusy):  # whoever was the first to find out
+        hashing.hashed(PASSWORD)
+
+    assert process_of_pool() != died
+
+
+def test_it_lets_django_hash_in_no_other_way(full: threading.Event) -> None:
+    with pytest.raises(HashingBusy):
+        Member(password=ENCODED).check_password(PASSWORD)
+    with pytest.raises(HashingBusy):
+        Member().set_password(PASSWORD)
 
 
 @pytest.mark.promise("L-12")
 def test_it_leaves_the_web_threads_for_trading() -> None:
-    taken = django_settings.HASHING_THREADS + django_settings.HASHING_QUEUE
+    taken = django_settings.HASHING_PROCESSES + django_settings.HASHING_QUEUE
 
     assert taken <= run_exchange._WEB_THREADS // 2
 

@@ -11,9 +11,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts import joining, members, passwords, postman, tokens
-from accounts.attempts import TooManyAttempts
+from accounts.attempts import Pace, TooManyAttempts
+from accounts.forms.joining import asked
 from accounts.hashing import Argon2
 from accounts.links import LinkSpent
 from accounts.models.letterbox import Letter
@@ -184,7 +186,7 @@ def test_it_answers_the_same_whether_the_address_is_known_or_not(
     answers = []
     for email in (alice.email, CAROL):
         browser = Client()
-        answers.append(browser.post("/signup", form(browser, email=email)))
+        answers.append(browser.post("/signup", form() | {"email": email}))
 
     shown = [(each.status_code, each["Location"], each.content) for each in answers]
     assert shown[0] == shown[1] == (302, "/signup/sent", b"")
@@ -246,9 +248,7 @@ def test_it_makes_one_member_of_many_sign_ups_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("accounts.hashing.hashed", lambda password: f"!{password}")
-    monkeypatch.setattr(
-        joining, "PER_MAILBOX", joining.Pace(99, timedelta(1), timedelta(1))
-    )
+    monkeypatch.setattr(joining, "PER_MAILBOX", Pace(99, timedelta(1), timedelta(1)))
 
     at_once(*[partial(sign_up, address=f"192.0.2.{n}") for n in range(8)])
 
@@ -327,19 +327,15 @@ def test_it_issues_no_keys_before_the_address_is_confirmed() -> None:
 # --- The pages ----------------------------------------------------------------------
 
 
-def form(browser: Client, seconds_ago: int = 10, **given: str) -> dict[str, str]:
+def form(seconds_ago: int = 10) -> dict[str, str]:
     """Fill in the form as a person does who takes a while."""
-    from django.utils import timezone
-
-    from accounts.forms.joining import asked
-
     asked_at = asked(timezone.now() - timedelta(seconds=seconds_ago))
-    return {"email": CAROL, "password": PASSWORD, "asked_at": asked_at, **given}
+    return {"email": CAROL, "password": PASSWORD, "asked_at": asked_at}
 
 
 def test_it_goes_from_the_form_to_the_account_and_on() -> None:
     browser = Client(headers={"Accept-Language": "zh-Hans"})
-    browser.post("/signup", form(browser))
+    browser.post("/signup", form())
     browser.post("/signin", {"email": CAROL, "password": PASSWORD})
     way = link(CAROL, "activate")
 
@@ -372,7 +368,7 @@ def test_it_shows_the_banner_until_the_address_is_confirmed() -> None:
 def test_it_says_welcome_to_machines_and_takes_nothing() -> None:
     browser = Client()
 
-    answer = browser.post("/signup", form(browser, website="https://spam.example"))
+    answer = browser.post("/signup", form() | {"website": "https://spam.example"})
 
     assert (answer.status_code, answer["Location"]) == (302, "/signup/sent")
     assert not Member.objects.exists()
@@ -383,7 +379,7 @@ def test_it_says_welcome_to_machines_and_takes_nothing() -> None:
 def test_it_takes_no_form_that_no_person_filled_in(seconds_ago: int) -> None:
     browser = Client()
 
-    answer = browser.post("/signup", form(browser, seconds_ago))
+    answer = browser.post("/signup", form(seconds_ago))
 
     assert answer.status_code == 422
     assert b"That was very quick" in answer.content
@@ -395,7 +391,7 @@ def test_it_takes_no_form_that_no_person_filled_in(seconds_ago: int) -> None:
 def test_it_takes_no_form_that_is_not_ours(asked_at: str) -> None:
     browser = Client()
 
-    answer = browser.post("/signup", form(browser, asked_at=asked_at))
+    answer = browser.post("/signup", form() | {"asked_at": asked_at})
 
     assert answer.status_code == 422
     assert not Member.objects.exists()
@@ -405,10 +401,8 @@ def test_it_takes_no_form_that_is_not_ours(asked_at: str) -> None:
 def test_it_takes_no_field_that_is_not_asked_for() -> None:
     browser = Client()
 
-    browser.post(
-        "/signup",
-        form(browser, is_staff="1", is_superuser="1", activated_at="2026-01-01"),
-    )
+    wish = {"is_staff": "1", "is_superuser": "1", "activated_at": "2026-01-01"}
+    browser.post("/signup", form() | wish)
 
     assert (carol().is_staff, carol().is_superuser) == (False, False)
     assert not carol().is_activated
@@ -428,7 +422,7 @@ def test_it_says_what_is_wrong_and_shows_no_password(
 ) -> None:
     browser = Client()
 
-    answer = browser.post("/signup", form(browser, **given))
+    answer = browser.post("/signup", form() | given)
 
     assert answer.status_code == 400
     assert complaint in answer.content.decode()
