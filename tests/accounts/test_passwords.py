@@ -286,17 +286,3 @@ def test_it_lets_password_managers_work(alice: Member) -> None:
         assert 'autocomplete="new-password"' in page
         assert f'value="{alice.email}" autocomplete="username"' in page
     assert 'autocomplete="current-password"' in changed
-
-
-def test_it_says_busy_with_a_time_to_come_again(
-    alice: Member, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse() -> None:
-        raise hashing.HashingBusy
-
-    monkeypatch.setattr(hashing, "demand_room", refuse)
-
-    answer = Client().post("/signin", {"email": alice.email, "password": PASSWORD})
-
-    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
-    assert b"Many people are signing in" in answer.content

@@ -12,7 +12,10 @@ from tests.journeys.conftest import Exchange
 pytestmark = pytest.mark.browser
 
 SIZES = {"desk": (1440, 900), "phone": (360, 740)}
-PATHS = ["/", "/signin", "/markets/btccny", "/markets/nobody"]
+PATHS = [
+    *("/", "/signin", "/markets/btccny", "/markets/nobody"),
+    *("/signup", "/signup/sent", "/forgot", "/forgot/sent", "/dev/mail"),
+]
 
 # What can be pressed or filled in and is too small, or has no name.
 _POOR_CONTROLS = """() => [...document.querySelectorAll('a, button, input')]
