@@ -48,9 +48,9 @@ def test_it_goes_from_joining_to_freezing(
     exchange: Exchange, opened: Callable[..., Page], width: int
 ) -> None:
     email = f"journey{width}@example.com"
-    page = opened("/", width=width)
+    page = opened("/signin", width=width)
 
-    page.get_by_role("link", name="Join", exact=True).click()
+    page.get_by_role("main").get_by_role("link", name="Join").click()
     page.get_by_label("E-mail address").fill(email)
     password = page.get_by_label("Password")
     password.fill(FIRST)
