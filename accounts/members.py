@@ -9,22 +9,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.contrib.auth import password_validation
-from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
 
-from accounts import notices, sessions, tokens
+from accounts import hashing, notices, password_rules, sessions, tokens
 from accounts.models.members import Member
 from exchange.lib import audit
-from exchange.lib.errors import Conflict, Invalid, NotFound
+from exchange.lib.errors import Conflict, Invalid, NotAllowed, NotFound
 from exchange.lib.states import IllegalMove
-from exchange.lib.transactions import transaction
-
-# Long enough for any pass phrase, short enough that hashing it costs us nothing extra.
-PASSWORD_LENGTH_MAX = 1024
+from exchange.lib.transactions import transaction, transaction_required
 
 _FROM = {
     Member.State.ACTIVE: [Member.State.FROZEN],
@@ -38,12 +33,6 @@ class BadEmail(Invalid):
 
     code = "bad_email"
     text = _("This is not an e-mail address.")
-
-
-class WeakPassword(Invalid):
-    """The password is too short, too common or too close to the e-mail address."""
-
-    code = "weak_password"
 
 
 class EmailTaken(Conflict):
@@ -60,6 +49,16 @@ class UnknownMember(NotFound):
     text = _("There is no member with this e-mail address.")
 
 
+class AddressNotConfirmed(NotAllowed):
+    """The member has not shown yet that the e-mail address is theirs."""
+
+    code = "address_not_confirmed"
+    text = _(
+        "Please confirm your e-mail address first, with the link we sent you. Your"
+        " account page sends a new one."
+    )
+
+
 def create(
     *,
     email: str,
@@ -73,7 +72,7 @@ def create(
     Let somebody join whose address is known to be theirs. Operators may enter the
     admin, where they may do everything that the admin offers.
 
-    Raises BadEmail, WeakPassword or EmailTaken.
+    Raises BadEmail, password_rules.WeakPassword or EmailTaken.
     """
     email = normalised(email)
     member = Member(
@@ -84,9 +83,9 @@ def create(
         created_at=now,
         activated_at=now,
     )
-    _demand_strength(password, member)
-    # Hashing takes tens of milliseconds on purpose: not inside a transaction.
-    member.password = make_password(password)
+    password_rules.demand_strong(password, member)
+    # Hashing takes a tenth of a second on purpose: not inside a transaction.
+    member.password = hashing.hashed(password)
     try:
         with transaction():
             member.save(force_insert=True)
@@ -116,10 +115,16 @@ def close(*, member: Member, by: str, reason: str, now: datetime) -> None:
     Raises IllegalMove.
     """
     with transaction():
-        if _has_moved(member, Member.State.CLOSED, by=by, reason=reason):
+        if move(member, Member.State.CLOSED, by=by, reason=reason):
             sessions.end_others(member_id=member.pk, session_key=None)
             tokens.revoke_all(member_id=member.pk, by=by, now=now)
             notices.tell(member, notices.Event.CLOSED)
+
+
+def demand_activated(member: Member) -> None:
+    """Raise AddressNotConfirmed unless the address was shown to be the member's."""
+    if not member.is_activated:
+        raise AddressNotConfirmed
 
 
 def by_email(email: str) -> Member:
@@ -141,25 +146,17 @@ def normalised(email: str) -> str:
     return email
 
 
-def _demand_strength(password: str, member: Member) -> None:
-    if len(password) > PASSWORD_LENGTH_MAX:
-        facts = {"most": PASSWORD_LENGTH_MAX}
-        raise WeakPassword(_("At most %(most)s characters, please.") % facts)
-    try:
-        password_validation.validate_password(password, member)
-    except ValidationError as error:
-        raise WeakPassword(" ".join(error.messages)) from error
+def lock_member(member: Member) -> Member:
+    """Lock a member's row until the transaction ends, and return it as it is now."""
+    locked: Member = Member.objects.select_for_update(no_key=True).get(pk=member.pk)
+    return locked
 
 
-def _move(member: Member, to: Member.State, *, by: str, reason: str) -> None:
-    with transaction():
-        _has_moved(member, to, by=by, reason=reason)
-
-
-def _has_moved(member: Member, to: Member.State, *, by: str, reason: str) -> bool:
+@transaction_required
+def move(member: Member, to: Member.State, *, by: str, reason: str) -> bool:
     """
-    Change the state where it may be changed; being there already is fine. Return
-    whether it was changed just now.
+    Change the state, in the transaction at hand, where it may be changed; being there
+    already is fine. Return whether it was changed just now. Raises IllegalMove.
     """
     here = Member.objects.filter(pk=member.pk)
     if here.filter(state__in=_FROM[to]).update(state=to) == 0:
@@ -168,3 +165,8 @@ def _has_moved(member: Member, to: Member.State, *, by: str, reason: str) -> boo
         raise IllegalMove(move=to.value)
     audit.record(by, f"member_{to.value}", f"member:{member.pk}", reason=reason)
     return True
+
+
+def _move(member: Member, to: Member.State, *, by: str, reason: str) -> None:
+    with transaction():
+        move(member, to, by=by, reason=reason)

@@ -1,17 +1,22 @@
-"""What happens to every page's request of a member who has signed in."""
+"""
+What happens to the requests of pages: a storm of sign-ins is turned away at the door,
+sessions are watched, and browsers that were signed in with are remembered.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from django.conf import settings
 from django.contrib import auth
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
-from accounts import devices, languages, sessions, visits
+from accounts import devices, hashing, languages, sessions, visits
 from accounts.models.members import Member
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
@@ -23,6 +28,45 @@ _ENDED_SECONDS = 600
 
 # More than any form without files.
 _BODY_BYTES_MAX = 512 * 1024
+
+# Where anybody can make us hash a password.
+_HASHING_PATHS = frozenset({"/signin", "/signup"})
+
+
+class ShedStorm:
+    """
+    Turns sign-ins away while the queue for hashing is full, before they cost anything:
+    at some thousands a second, even saying no on a page would slow trading.
+    """
+
+    def __init__(self, pages: Handler) -> None:
+        self._pages = pages
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method == "POST" and request.path_info in _HASHING_PATHS:
+            try:
+                hashing.demand_room()
+            except hashing.HashingBusy as busy:
+                return _turned_away(request, busy)
+        return self._pages(request)
+
+
+def _turned_away(request: HttpRequest, busy: hashing.HashingBusy) -> HttpResponse:
+    page = _busy_page(translation.get_language_from_request(request))
+    answer = HttpResponse(page, status=503)
+    answer["Retry-After"] = str(busy.facts["retry_after_seconds"])
+    answer["Cache-Control"] = "no-store"
+    answer["Content-Security-Policy"] = "default-src 'none'; style-src 'self'"
+    answer["Content-Length"] = str(len(answer.content))
+    # Else Django logs each as an error, which costs more than all the rest.
+    answer._has_been_logged = True  # type: ignore[attr-defined]
+    return answer
+
+
+@lru_cache(maxsize=8)
+def _busy_page(language: str) -> str:
+    with translation.override(language):
+        return render_to_string("503.html", {"language": language})
 
 
 class WatchSession:
@@ -55,7 +99,6 @@ class WatchSession:
                 httponly=True,
                 samesite="Lax",
             )
-        devices.send(request, response)
         return response
 
 
@@ -98,3 +141,16 @@ class RefuseLargeBodies:
         if request.user.is_authenticated:
             return int(settings.UPLOAD_BODY_BYTES_MAX)
         return _BODY_BYTES_MAX
+
+
+class RememberDevice:
+    """Marks the browser in which somebody was just admitted: see accounts.devices."""
+
+    def __init__(self, pages: Handler) -> None:
+        self._pages = pages
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        answer = self._pages(request)
+        if (member := getattr(request, "admitted", None)) is not None:
+            devices.remember(request, answer, member.email)
+        return answer

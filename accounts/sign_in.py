@@ -2,7 +2,8 @@
 Signing in and out of the pages.
 
 A failure says nothing about which half was wrong, and costs the same time whether the
-e-mail is known or not. Bots sign their requests instead: see tokens.
+e-mail is known or not. Guessing is slowed down by accounts.lockout. Bots sign their
+requests instead: see tokens.
 """
 
 from __future__ import annotations
@@ -11,12 +12,22 @@ from collections.abc import Collection
 from datetime import datetime
 
 from django.contrib import auth
-from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
-from accounts import members, proofs, sessions, sign_ins, throttling, visits
+from accounts import (
+    devices,
+    hashing,
+    lockout,
+    members,
+    password_rules,
+    proofs,
+    sessions,
+    sign_ins,
+    throttling,
+    visits,
+)
 from accounts.factors import keyring, second_step
 from accounts.factors.attempts import WrongCode
 from accounts.models.members import Member
@@ -42,24 +53,44 @@ def sign_in(
     Check the password and give the session to the member, under a new session id. Of a
     member with a second factor the session waits for that instead: see `finish`.
 
-    Raises WrongCredentials, or throttling.LimitReached after too many attempts on the
-    account or from the address.
+    Raises WrongCredentials, attempts.TooManyAttempts after too many of them, or
+    hashing.HashingBusy.
     """
+    member = recognise(request, email=email, password=password, now=now)
+    if not second_step.begin(request.session, member=member, now=now):
+        admit(request, member, now=now)
+    return member
+
+
+def recognise(
+    request: HttpRequest, *, email: str, password: str, now: datetime
+) -> Member:
+    """
+    Return the member with this e-mail address and password; nobody is signed in yet.
+    Raises what sign_in raises.
+    """
+    hashing.demand_room()
     try:
         email = members.normalised(email)
     except members.BadEmail as error:
         raise WrongCredentials from error
-    address = throttling.client_address(request.META)
-    throttling.count_sign_in(email=email, address=address, now=now)
+    knock = lockout.knock(
+        email=email,
+        device=devices.of(request),
+        address=throttling.client_address(request.META),
+        now=now,
+    )
     try:
-        member = _member(email, password[: members.PASSWORD_LENGTH_MAX + 1])
+        member = _member(email, password[: password_rules.LENGTH_MAX + 1])
     except WrongCredentials:
         outcome = SignIn.Outcome.WRONG_PASSWORD
         sign_ins.note_refused(request, _known(email), outcome=outcome, now=now)
+        lockout.failed(knock)
         raise
-    throttling.forget_sign_ins(email=email, address=address, now=now)
-    if not second_step.begin(request.session, member=member, now=now):
-        admit(request, member, now=now)
+    except hashing.HashingBusy:
+        lockout.undo(knock, now=now)
+        raise
+    lockout.passed(knock, now=now)
     return member
 
 
@@ -102,10 +133,12 @@ def admit(
 ) -> None:
     """
     Give the session to a member who has shown all that is asked for, under a new
-    session id. `factors` is what was shown.
+    session id. `factors` is what was shown. Their browser is a known one from now on:
+    see accounts.middleware.
     """
     with transaction():
         auth.login(request, member)
+        request.admitted = member  # type: ignore[attr-defined]  # for RememberDevice
         session = request.session
         # However busy it is: a session does not outlive this.
         session.set_expiry(now + sessions.longest(is_operator=member.is_staff))
@@ -115,6 +148,11 @@ def admit(
         )
         sign_ins.note_admitted(request, member, factors=factors, now=now)
         audit.record(f"member:{member.pk}", "signed_in", f"member:{member.pk}")
+
+
+def renew(request: HttpRequest, member: Member) -> None:
+    """Go on under a new session id after the member's password changed."""
+    auth.update_session_auth_hash(request, member)
 
 
 def sign_out(request: HttpRequest) -> None:
@@ -156,11 +194,20 @@ def _known(email: str) -> Member | None:
 
 
 def _member(email: str, password: str) -> Member:
-    try:
-        member = members.by_email(email)
-    except members.UnknownMember as error:
-        make_password(password)  # takes as long as looking at a real one
-        raise WrongCredentials from error
-    if not member.check_password(password) or not member.is_active:
+    found = _known(email)
+    verdict = hashing.check(password, found.password if found else None)
+    if found is None or not verdict.is_right or not found.is_active:
         raise WrongCredentials
-    return member
+    if verdict.is_outdated:
+        _hash_anew(found, password)
+    return found
+
+
+def _hash_anew(member: Member, password: str) -> None:
+    """Store the hash with today's parameters. It ends the member's other sessions."""
+    try:
+        fresh = hashing.hashed(password)
+    except hashing.HashingBusy:
+        return  # another time
+    known, member.password = member.password, fresh
+    Member.objects.filter(pk=member.pk, password=known).update(password=fresh)

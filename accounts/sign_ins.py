@@ -35,7 +35,7 @@ def note_admitted(
 ) -> SignIn:
     """Write down that a member was let in, and tell them where it is unusual."""
     visit = visits.of(request)
-    device = devices.digest_in(request) or devices.give(request)
+    device = devices.of(request).digest
     is_unusual = _is_unusual(member, device=device, place=visit.place)
     row = SignIn.objects.create(
         member=member,
@@ -75,7 +75,7 @@ def note_refused(
             at=now,
             outcome=outcome,
             factors=list(factors),
-            device=devices.digest_in(request),
+            device=devices.of(request).digest,
             **asdict(visits.of(request)),
         )
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import documents, exports, identity, sessions, signed_headers, tonces
+from accounts import (
+    attempts,
+    documents,
+    exports,
+    identity,
+    postman,
+    sessions,
+    signed_headers,
+    tonces,
+)
 from accounts.factors import losses, sms
 
 
@@ -64,3 +73,15 @@ def make_exports(**_ignored: object) -> int:
 def forget_old_exports(**_ignored: object) -> int:
     """Delete the files of data that lay long enough."""
     return exports.forget_old(now=timezone.now())
+
+
+@shared_task(name="accounts.deliver_letters", expires=10)
+def deliver_letters(**_ignored: object) -> int:
+    """Answer by mail what people asked for by naming an address."""
+    return postman.deliver()
+
+
+@shared_task(name="accounts.forget_old_attempts", expires=3600)
+def forget_old_attempts(**_ignored: object) -> int:
+    """Forget the failures of yesterday."""
+    return attempts.forget_old(now=timezone.now())

@@ -5,7 +5,8 @@ A request counts for its client's address; a signed one for its key and, over al
 for its member, for whom what is done on pages counts, too. A leaf module: it knows
 keys, members, addresses and the cache, and nothing of requests. The counters live in
 Django's cache, so they hold across processes exactly where the cache does (Redis), and
-losing them costs nobody money.
+losing them costs nobody money. Attempts to sign in are no business of this module: see
+attempts.
 """
 
 from __future__ import annotations
@@ -21,12 +22,6 @@ from django.core.cache import cache
 
 from exchange.lib.errors import TooMany
 
-# Sign-ins a stranger may try before waiting for the next window; and those that all
-# addresses together may try on one account, so that many addresses do not help. The
-# second is far higher: a stranger must not be able to lock the owner out for long.
-SIGN_INS_PER_ACCOUNT_AND_ADDRESS = 10
-SIGN_INS_PER_ACCOUNT = 100
-SIGN_INS_PER_ADDRESS = 100
 # What one member may say to our support in a window.
 COMMENTS_PER_MEMBER = 10
 # Factors: answers to one member's, and codes sent by SMS, which cost money.
@@ -85,22 +80,6 @@ def count_member(member_id: int, *, now: datetime, bucket: str = "all") -> Stand
     """
     limit = settings.RATE_LIMIT_PER_MEMBER * _TIMES.get(bucket, 1)
     return _count(f"member:{bucket}:{member_id}", limit, now)
-
-
-def count_sign_in(*, email: str, address: str, now: datetime) -> None:
-    """Count an attempt to sign in, before the password is looked at."""
-    account = _digest(email)
-    _count(f"sign-in:{address}", SIGN_INS_PER_ADDRESS, now)
-    _count(f"sign-in:{account}:{address}", SIGN_INS_PER_ACCOUNT_AND_ADDRESS, now)
-    _count(f"sign-in:{account}", SIGN_INS_PER_ACCOUNT, now)
-
-
-def forget_sign_ins(*, email: str, address: str, now: datetime) -> None:
-    """Forget the attempts of whoever turned out to know the password."""
-    account = _digest(email)
-    window = _window(now)
-    names = [f"sign-in:{account}:{address}", f"sign-in:{account}"]
-    cache.delete_many([_key(name, window) for name in names])
 
 
 def count_comment(member_id: int, *, now: datetime) -> None:
@@ -177,8 +156,8 @@ def _key(name: str, window: int) -> str:
     return f"rate:{window}:{name}"
 
 
-def _digest(email: str) -> str:
-    return hashlib.sha256(email.encode()).hexdigest()[:32]
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _is_ours(address: str) -> bool:

@@ -86,6 +86,11 @@ app.conf.update(
         },
         "make-exports": {"task": "accounts.make_exports", "schedule": 5.0},
         "forget-exports": {"task": "accounts.forget_old_exports", "schedule": 600.0},
+        "deliver-letters": {"task": "accounts.deliver_letters", "schedule": 1.0},
+        "forget-attempts": {
+            "task": "accounts.forget_old_attempts",
+            "schedule": 3600.0,
+        },
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
         # The audit trail.
         "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},

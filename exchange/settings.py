@@ -76,6 +76,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "exchange.request_ids.NumberRequests",
     "django.middleware.security.SecurityMiddleware",
+    "accounts.middleware.ShedStorm",
     "exchange.api_door.ApiDoor",
     "exchange.headers.PermissionsPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -88,6 +89,7 @@ MIDDLEWARE = [
     "accounts.middleware.WatchSession",
     "accounts.middleware.InTheirWords",
     "accounts.middleware.RefuseLargeBodies",
+    "accounts.middleware.RememberDevice",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -213,7 +215,11 @@ SWEEP_AFTER_SECONDS = env.number("SWEEP_AFTER_SECONDS", 3, low=1, high=600)
 
 # --- Security ---------------------------------------------------------------------
 
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["accounts.hashing.Argon2"]
+# Beside each web process. Both together must stay well below the web's threads, so that
+# a storm of sign-ins leaves some for trading.
+HASHING_PROCESSES = env.number("HASHING_PROCESSES", 1, low=1, high=64)
+HASHING_QUEUE = env.number("HASHING_QUEUE", 3, low=0, high=64)
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -225,6 +231,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "UserAttributeSimilarityValidator",
         "OPTIONS": {"user_attributes": ["email", "display_name"]},
     },
+    {"NAME": "accounts.password_rules.ObviousPasswordValidator"},
 ]
 
 HTTPS = env.flag("HTTPS", default=PRODUCTION)

@@ -25,6 +25,7 @@ from django.db.models import F, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from accounts.members import AddressNotConfirmed
 from accounts.models.members import Member
 from exchange.lib import money
 from exchange.lib.columns import column
@@ -187,8 +188,9 @@ def place_all(
 
     Raises UnknownMarket, BadTerms, PriceOffTick, AmountOffLot, BelowMinimum,
     AboveMaximum, NotDeepEnough, TooLargeForBook, MarketHalted, MemberMayNotTrade,
-    TooManyOrders, InsufficientFunds; none of them changes anything. Of several wishes,
-    an error that is about one of them says which in the fact `index`.
+    AddressNotConfirmed, TooManyOrders, InsufficientFunds; none of them changes
+    anything. Of several wishes, an error that is about one of them says which in the
+    fact `index`.
     """
     for index, wish in enumerate(wishes):
         with _at(index, wishes):
@@ -461,12 +463,12 @@ def _best_opposite(market: Market, side: str) -> Decimal | None:
 
 
 # Note [One statement takes orders]: `wanted` is empty when the market is halted, or not
-# of the version that the orders were checked against, or the member frozen; it lacks
-# the orders whose currency the member never had. `held` lacks a balance where the funds
-# are short. `counted` is empty when any of these is so, or when the cap would be
-# passed, and without it nothing is taken; the division at the end then makes it an
-# error, so that nothing stays locked. Each part selects from the one before, which also
-# fixes the order of the locks: balances first, counter after.
+# of the version that the orders were checked against, or the member frozen or not yet
+# activated; it lacks the orders whose currency the member never had. `held` lacks a
+# balance where the funds are short. `counted` is empty when any of these is so, or when
+# the cap would be passed, and without it nothing is taken; the division at the end then
+# makes it an error, so that nothing stays locked. Each part selects from the one
+# before, which also fixes the order of the locks: balances first, counter after.
 _TAKE = Statement(
     "take_orders",
     f"""
@@ -483,7 +485,7 @@ WITH asked AS MATERIALIZED (
     JOIN markets_market AS market ON market.id = %(market)s AND market.state = 'open'
         AND market.xmin = %(version)s
     JOIN accounts_member AS member ON member.id = %(member)s
-        AND member.state = 'active'
+        AND member.state = 'active' AND member.activated_at IS NOT NULL
     JOIN wallets_account AS account ON account.member_id = member.id
         AND account.currency_id = asked.currency
 ), {ledger.locking(wanted="wanted", reason=Reason.ORDER_PLACED)}
@@ -604,7 +606,9 @@ def _refusal(
     fresh = Market.objects.get(pk=market.pk)
     if fresh.state != Market.State.OPEN:
         return MarketHalted(market=market.pk)
-    if not Member.objects.get(pk=member.pk).may_trade:
+    if not (current := Member.objects.get(pk=member.pk)).may_trade:
+        if current.state == Member.State.ACTIVE:
+            return AddressNotConfirmed()
         return MemberMayNotTrade()
     mine = OpenOrders.objects.filter(member_id=member.pk, market_id=market.pk)
     live = sum(mine.values_list("count", flat=True))

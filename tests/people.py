@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.hashers import Argon2PasswordHasher
 
+from accounts.hashing import Argon2
 from accounts.models.members import Member
 from tests.makers import ApiClient, make_member, make_token
 
@@ -24,8 +24,8 @@ _numbers = itertools.count(1)
 def cheap_hashing() -> Iterator[None]:
     """Hash as in production, at the least cost: the tests do it a thousand times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Argon2PasswordHasher, "time_cost", 1)
-        patch.setattr(Argon2PasswordHasher, "memory_cost", 64)
+        patch.setattr(Argon2, "time_cost", 1)
+        patch.setattr(Argon2, "memory_cost", 64)
         yield
 
 

@@ -3,6 +3,7 @@
 from accounts.admin import (  # noqa: F401  they register themselves
     factors,
     identity,
+    joining,
     keys,
     members,
     roles,

@@ -2,9 +2,11 @@
 
 # Django must see every model.
 from accounts.models import (  # noqa: F401
+    attempts,
     exports,
     factors,
     identity,
+    letterbox,
     members,
     proofs,
     sessions,

@@ -112,4 +112,4 @@ class Member(AbstractBaseUser, PermissionsMixin):
 
     @property
     def may_trade(self) -> bool:
-        return self.state == self.State.ACTIVE
+        return self.state == self.State.ACTIVE and self.is_activated

@@ -20,7 +20,7 @@ import subprocess
 import time
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -69,7 +69,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     with world.database(), world.broker():
         bots = [Bot(member) for member in world.people()]
         _quote(bots)
-        with _web(workers) as server:
+        with serving(workers) as server:
             single = _orders(server, bots, count, at_once=1)
             multi = _orders(server, bots, count * 2, at_once=ORDERS_AT_ONCE)
             depth = _reads(server, count * 2, f"depth?market={MARKET}")
@@ -177,11 +177,11 @@ class Server:
 
 
 @contextmanager
-def _web(workers: int) -> Iterator[Server]:
+def serving(workers: int, **environment: str) -> Iterator[Server]:
     """Serve the web as `run_exchange` does, without limits of rate."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    environment = {
+    environment |= {
         "AMQP_URL": settings.AMQP_URL,
         "BUS_NAMESPACE": settings.BUS_NAMESPACE,
         "DATABASE_URL": world.database_url(),
@@ -213,10 +213,10 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
 
 def _orders(server: Server, bots: Sequence[Bot], count: int, *, at_once: int) -> Pass:
     """Place orders that rest, and hold the rows against the answers."""
-    _send(server, [_order_request(bot, 0, at_once) for bot in bots])  # warm it up
+    _send(server, [order_request(bot, 0, at_once) for bot in bots])  # warm it up
     before = _books()
     requests = [
-        _order_request(bots[number % len(bots)], number, at_once)
+        order_request(bots[number % len(bots)], number, at_once)
         for number in range(count // at_once)
     ]
     found = _send(server, requests)
@@ -231,7 +231,7 @@ def _orders(server: Server, bots: Sequence[Bot], count: int, *, at_once: int) ->
     return found
 
 
-def _order_request(bot: Bot, number: int, at_once: int) -> bytes:
+def order_request(bot: Bot, number: int, at_once: int) -> bytes:
     """Sell a little, somewhere above the market."""
     price = str(32_000 + number % 500)
     if at_once == 1:
@@ -260,14 +260,17 @@ def _send(server: Server, requests: Sequence[bytes]) -> Pass:
     """Send requests over a few connections, each as soon as the one before is done."""
     cpu = _cpu_seconds(server)
     started = time.perf_counter()
-    answers, latencies = _converse(server.port, requests)
+    answers, latencies = converse(server.port, requests)
     seconds = time.perf_counter() - started
     spent = {name: after - cpu[name] for name, after in _cpu_seconds(server).items()}
     count = len(requests)
     return Pass(count, count, seconds, answers, False, latencies, spent)
 
 
-def _converse(port: int, requests: Sequence[bytes]) -> tuple[Counter[int], list[float]]:
+def converse(
+    port: int, requests: Iterable[bytes], connections: int = CONNECTIONS
+) -> tuple[Counter[int], list[float]]:
+    """Send requests as fast as they are answered; return the answers and latencies."""
     waiting = iter(requests)
     answers: Counter[int] = Counter()
     latencies: list[float] = []
@@ -283,7 +286,7 @@ def _converse(port: int, requests: Sequence[bytes]) -> tuple[Counter[int], list[
             sent_at = time.perf_counter()
             selector.modify(line, selectors.EVENT_READ, (bytearray(), sent_at))
 
-        for _ in range(CONNECTIONS):
+        for _ in range(connections):
             line = socket.create_connection(("127.0.0.1", port))
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(line, selectors.EVENT_READ)
@@ -293,14 +296,14 @@ def _converse(port: int, requests: Sequence[bytes]) -> tuple[Counter[int], list[
                 heard, sent_at = key.data
                 line = key.fileobj  # type: ignore[assignment]  # it is what we registered
                 heard += line.recv(1 << 18)
-                if (status := _status(heard)) is not None:
+                if (status := status_of(heard)) is not None:
                     latencies.append(time.perf_counter() - sent_at)
                     answers[status] += 1
                     say_next(line)
     return answers, latencies
 
 
-def _status(heard: bytearray) -> int | None:
+def status_of(heard: bytearray) -> int | None:
     """Return the status of an answer that is here whole."""
     end = heard.find(b"\r\n\r\n")
     if end < 0:

@@ -16,12 +16,12 @@ from urllib.parse import quote
 
 import pika
 from django.conf import settings
-from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management import call_command
 from django.db import connection, connections
 from django.utils import timezone
 
 from accounts import members
+from accounts.hashing import Argon2
 from accounts.models.members import Member
 from exchange.lib import bus, databases, postgres
 from exchange.lib.bus_amqp import AmqpDriver, parameters
@@ -98,7 +98,7 @@ def channel() -> Iterator[Any]:
 def people() -> list[Member]:
     """Let members join, and give them more money than they can lose."""
     # Hashing is slow on purpose, and fifty times slower still buys nothing here.
-    Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost = 1, 64
+    Argon2.time_cost, Argon2.memory_cost = 1, 64
     now = timezone.now()
     Market.objects.filter(pk=MARKET).update(open_orders_max=1_000_000)
     found = [

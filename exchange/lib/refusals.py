@@ -1,8 +1,8 @@
 """
-How the pages' own JSON routes say no: the families of errors become HTTP statuses.
+How pages and their own JSON routes say no: the families of errors become HTTP statuses.
 
-The body is {"error": {"code", "message", "facts"}}. REST v2 has the ancestor's codes
-instead, and its own renderer.
+The body of JSON is {"error": {"code", "message", "facts"}}. REST v2 has the ancestor's
+codes instead, and its own renderer.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 
 from exchange.lib.errors import (
     Busy,
@@ -42,6 +43,7 @@ _STATUSES: dict[type[ExchangeError], int] = {
 _RETRY_AFTER_SECONDS = 1  # our busy moments are short
 
 View = Callable[..., HttpResponse]
+Response = TypeVar("Response", bound=HttpResponse)
 
 
 def status_of(error: ExchangeError) -> int:
@@ -53,7 +55,21 @@ def status_of(error: ExchangeError) -> int:
 def answer(error: ExchangeError) -> JsonResponse:
     """Turn an anticipated error into what the page's script reads."""
     body = {"code": error.code, "message": error.message, "facts": error.facts}
-    response = JsonResponse({"error": body}, status=status_of(error))
+    return with_pause(JsonResponse({"error": body}, status=status_of(error)), error)
+
+
+def page(request: HttpRequest, error: ExchangeError) -> HttpResponse:
+    """Turn an anticipated error into a page that says what to do next."""
+    context = {
+        "message": error.message,
+        "is_passing": isinstance(error, TooMany | Busy),
+    }
+    answer = render(request, "refused.html", context, status=status_of(error))
+    return with_pause(answer, error)
+
+
+def with_pause(response: Response, error: ExchangeError) -> Response:
+    """Say in an answer when to come again, where that is what helps."""
     if isinstance(error, TooMany | Busy):
         response["Retry-After"] = str(retry_after_seconds(error))
     if isinstance(error, TooMany) and "limit" in error.facts:
@@ -66,6 +82,19 @@ def answer(error: ExchangeError) -> JsonResponse:
 def retry_after_seconds(error: ExchangeError) -> int:
     """Return how long whoever was sent away should wait."""
     return int(str(error.facts.get("retry_after_seconds", _RETRY_AFTER_SECONDS)))
+
+
+def as_page(view: View) -> View:
+    """Let a view raise ExchangeError, and answer it with a page."""
+
+    @functools.wraps(view)
+    def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except ExchangeError as error:
+            return page(request, error)
+
+    return answering
 
 
 def as_json(view: View) -> View:

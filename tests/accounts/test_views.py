@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 
+from accounts.lockout import PER_ACCOUNT
 from accounts.models.members import Member
-from accounts.throttling import SIGN_INS_PER_ACCOUNT_AND_ADDRESS
 from tests.makers import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
 GOOD = {"email": "bob@example.com", "password": PASSWORD}
-
-
-@pytest.fixture(autouse=True)
-def _forget_other_tests_attempts() -> None:
-    cache.clear()
 
 
 @pytest.fixture
@@ -76,7 +70,7 @@ def test_it_asks_for_what_is_missing(browser: Client, missing: str) -> None:
 
 def test_it_lets_nobody_try_for_ever(bob: Member, browser: Client) -> None:
     wrong = {**GOOD, "password": "not the password"}
-    for _ in range(SIGN_INS_PER_ACCOUNT_AND_ADDRESS):
+    for _ in range(PER_ACCOUNT.free):
         browser.post("/signin", wrong)
 
     answer = browser.post("/signin", GOOD)

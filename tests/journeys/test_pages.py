@@ -11,7 +11,10 @@ from tests.journeys.watched import LANGUAGES, SIZES, THEMES, Watched
 
 pytestmark = pytest.mark.browser
 
-PATHS = ["/", "/signin", "/markets/btccny", "/markets/nobody"]
+PATHS = [
+    *("/", "/signin", "/markets/btccny", "/markets/nobody"),
+    *("/signup", "/signup/sent", "/forgot", "/forgot/sent", "/dev/mail"),
+]
 
 
 @pytest.mark.promise("S-54", "U-45", "U-49", "U-50", "U-87")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts.members import AddressNotConfirmed
 from accounts.models.members import Member
 from exchange.lib.errors import ExchangeError
 from markets import orders
@@ -162,6 +163,21 @@ def test_it_takes_nothing_from_a_frozen_member(desk: Desk, bob: Member) -> None:
     before = rows.dump()
 
     with pytest.raises(MemberMayNotTrade):
+        desk.buy(bob, "0.1", at="100")
+
+    assert rows.dump() == before
+
+
+@pytest.mark.promise("S-72")
+def test_it_takes_nothing_before_the_address_is_confirmed(
+    desk: Desk, bob: Member
+) -> None:
+    fund(bob, "1000 cny")
+    Member.objects.filter(pk=bob.pk).update(activated_at=None)
+    before = rows.dump()
+
+    # The member at hand still looks confirmed: the statement itself asks.
+    with pytest.raises(AddressNotConfirmed, match="confirm your e-mail address"):
         desk.buy(bob, "0.1", at="100")
 
     assert rows.dump() == before
