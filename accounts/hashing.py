@@ -2,24 +2,22 @@
 Hashing of passwords, where it cannot slow anybody down.
 
 A hash takes a tenth of a second of one processor, on purpose, and a storm of sign-ins
-asks for hundreds a second. So all hashing is done by a process or two of low priority
-beside each web process (accounts.hasher), behind a short queue; who finds the queue
-full is asked to come again. The queue is shorter than the web has threads: trading
-always finds one that does not wait for a hash.
+asks for hundreds a second. So all hashing of a process happens on a thread or two of
+low priority, behind a short queue; who finds the queue full is asked to come again. The
+queue is shorter than the web has threads: trading always finds one that does not wait
+for a hash.
 
 The door is Django's hasher itself, so nothing can hash in another way.
 """
 
 from __future__ import annotations
 
-import atexit
-import json
-import subprocess
-import sys
+import os
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from queue import LifoQueue
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from django.conf import settings
 from django.contrib.auth import hashers
@@ -27,8 +25,12 @@ from django.utils.translation import gettext_lazy as _
 
 from exchange.lib.errors import Busy
 
+T = TypeVar("T")
+
+# Of 19. Other threads weigh ten times as much where there is not enough for all; at 19
+# a sign-in on a busy machine would take many seconds.
+_NICENESS = 10
 _RETRY_AFTER_SECONDS = 5
-_END_SECONDS_MAX = 5
 
 
 class HashingBusy(Busy):
@@ -52,12 +54,12 @@ class Argon2(hashers.Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        cost = self.time_cost, self.memory_cost, self.parallelism
-        return "argon2" + str(_pool().ask("hashed", password, salt, *cost))
+        work = super().encode
+        return str(_pool().run(lambda: work(password, salt)))
 
     def verify(self, password: str, encoded: str) -> bool:
-        notation = encoded.removeprefix("argon2")
-        return bool(_pool().ask("is_right", password, notation))
+        work = super().verify
+        return bool(_pool().run(lambda: work(password, encoded)))
 
 
 class Verdict(NamedTuple):
@@ -90,80 +92,34 @@ def demand_room() -> None:
 
 
 class _Pool:
-    """A few hashers, and how many may wait for them."""
+    """A few threads, and how many may wait for them."""
 
-    def __init__(self, processes: int, queue: int) -> None:
+    def __init__(self, threads: int, queue: int) -> None:
         self._lock = threading.Lock()
-        self._room = processes + queue
-        self._idle: LifoQueue[_Hasher] = LifoQueue()
-        for _number in range(processes):
-            self._idle.put(_Hasher())
+        self._room = threads + queue
+        self._threads = ThreadPoolExecutor(threads, "hashing", initializer=_step_back)
 
     @property
     def is_full(self) -> bool:
         return self._room == 0
 
-    def ask(self, *question: str | int) -> str | bool:
+    def run(self, work: Callable[[], T]) -> T:
         with self._lock:
             if self._room == 0:
                 raise HashingBusy
             self._room -= 1
         try:
-            return self._ask_one(question)
+            return self._threads.submit(work).result()
         finally:
             with self._lock:
                 self._room += 1
 
-    def _ask_one(self, question: tuple[str | int, ...]) -> str | bool:
-        hasher = self._idle.get()
-        try:
-            return hasher.ask(question)
-        finally:
-            self._idle.put(hasher)
-
-
-class _Hasher:
-    """One process of accounts.hasher; started when needed, and again when it died."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-        atexit.register(self.end)
-
-    def ask(self, question: tuple[str | int, ...]) -> str | bool:
-        process = self._running()
-        try:
-            process.stdin.write(json.dumps(question) + "\n")  # type: ignore[union-attr]
-            process.stdin.flush()  # type: ignore[union-attr]  # it has pipes
-            answer: Any = json.loads(process.stdout.readline())  # type: ignore[union-attr]
-        except (OSError, ValueError) as error:
-            self.end()
-            raise HashingBusy from error
-        return answer  # type: ignore[no-any-return]  # a text or yes or no, of ours
-
-    def end(self) -> None:
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-        process.wait(_END_SECONDS_MAX)
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            self.end()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "accounts.hasher"],
-                cwd=settings.BASE_DIR,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-            )
-        return self._process
-
 
 @lru_cache(maxsize=1)
 def _pool() -> _Pool:
-    return _Pool(settings.HASHING_PROCESSES, settings.HASHING_QUEUE)
+    return _Pool(settings.HASHING_THREADS, settings.HASHING_QUEUE)
+
+
+def _step_back() -> None:
+    """Let all other work go first: on Linux, priorities are a thread's own."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

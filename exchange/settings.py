@@ -216,9 +216,9 @@ SWEEP_AFTER_SECONDS = env.number("SWEEP_AFTER_SECONDS", 3, low=1, high=600)
 # --- Security ---------------------------------------------------------------------
 
 PASSWORD_HASHERS = ["accounts.hashing.Argon2"]
-# Beside each web process. Both together must stay well below the web's threads, so that
-# a storm of sign-ins leaves some for trading.
-HASHING_PROCESSES = env.number("HASHING_PROCESSES", 1, low=1, high=64)
+# Of each process. Both together must stay well below the web's threads, so that a storm
+# of sign-ins leaves some for trading.
+HASHING_THREADS = env.number("HASHING_THREADS", 1, low=1, high=64)
 HASHING_QUEUE = env.number("HASHING_QUEUE", 3, low=0, high=64)
 AUTH_PASSWORD_VALIDATORS = [
     {

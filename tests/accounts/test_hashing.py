@@ -1,16 +1,15 @@
-"""Hashing happens in a few processes that let everybody else go first."""
+"""Hashing happens on a few threads that let everybody else go first."""
 
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from pytest_django import Settings
 
 from accounts import hashing
@@ -25,8 +24,8 @@ ENCODED = "argon2$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$" + "A" * 43
 
 @pytest.fixture
 def fresh_pool(settings: Settings) -> Iterator[None]:
-    """Have a pool of one process and a queue of one, for this test alone."""
-    settings.HASHING_PROCESSES, settings.HASHING_QUEUE = 1, 1
+    """Have a pool of one thread and a queue of one, for this test alone."""
+    settings.HASHING_THREADS, settings.HASHING_QUEUE = 1, 1
     hashing._pool.cache_clear()
     yield
     hashing._pool.cache_clear()
@@ -36,15 +35,15 @@ def fresh_pool(settings: Settings) -> Iterator[None]:
 def full(
     fresh_pool: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[threading.Event]:
-    """Have the process and the queue taken, until the event."""
+    """Have the thread and the queue taken, until the event."""
     begun, done = threading.Event(), threading.Event()
 
     def hash_slowly(*_: object) -> str:
         begun.set()
         assert done.wait(timeout=10)
-        return "$hash"
+        return "hash"
 
-    monkeypatch.setattr(hashing._Hasher, "ask", hash_slowly)
+    monkeypatch.setattr(Argon2PasswordHasher, "encode", hash_slowly)
     with ThreadPoolExecutor(2) as people:
         first = people.submit(hashing.hashed, PASSWORD)
         assert begun.wait(timeout=10)
@@ -54,7 +53,7 @@ def full(
         yield done
         done.set()
         answers = first.result(timeout=10), second.result(timeout=10)
-        assert answers == ("argon2$hash", "argon2$hash")
+        assert answers == ("hash", "hash")
 
 
 @pytest.mark.promise("L-12")
@@ -75,35 +74,21 @@ def test_it_has_room_again_afterwards(full: threading.Event) -> None:
         threading.Event().wait(0.001)
 
     hashing.demand_room()
-    assert hashing.hashed(PASSWORD) == "argon2$hash"
-
-
-def process_of_pool() -> int:
-    """Return the process that has just hashed a password."""
-    hashing.hashed(PASSWORD)
-    process = hashing._pool()._idle.queue[0]._process
-    assert process is not None
-    return process.pid
+    assert hashing.hashed(PASSWORD) == "hash"
 
 
 @pytest.mark.promise("L-12")
-def test_it_lets_everybody_else_go_first(fresh_pool: None) -> None:
-    ours = os.getpriority(os.PRIO_PROCESS, 0)
+def test_it_lets_everybody_else_go_first(
+    fresh_pool: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def niceness(*_: object) -> str:
+        return str(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
-    assert os.getpriority(os.PRIO_PROCESS, process_of_pool()) >= min(ours + 10, 19)
+    monkeypatch.setattr(Argon2PasswordHasher, "encode", niceness)
+    ours = int(niceness())
 
-
-def test_it_keeps_its_process(fresh_pool: None) -> None:
-    assert process_of_pool() == process_of_pool()
-
-
-def test_it_goes_on_with_another_when_the_process_dies(fresh_pool: None) -> None:
-    died = process_of_pool()
-    os.kill(died, signal.SIGKILL)
-    with suppress(HashingBusy):  # whoever was the first to find out
-        hashing.hashed(PASSWORD)
-
-    assert process_of_pool() != died
+    assert int(hashing.hashed(PASSWORD)) > ours
+    assert int(niceness()) == ours
 
 
 def test_it_lets_django_hash_in_no_other_way(full: threading.Event) -> None:
@@ -115,7 +100,7 @@ def test_it_lets_django_hash_in_no_other_way(full: threading.Event) -> None:
 
 @pytest.mark.promise("L-12")
 def test_it_leaves_the_web_threads_for_trading() -> None:
-    taken = django_settings.HASHING_PROCESSES + django_settings.HASHING_QUEUE
+    taken = django_settings.HASHING_THREADS + django_settings.HASHING_QUEUE
 
     assert taken <= run_exchange._WEB_THREADS // 2
 
