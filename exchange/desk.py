@@ -54,7 +54,7 @@ class DeskSite(admin.AdminSite):
                 is_deed = request.method not in {"GET", "HEAD", "OPTIONS"}
                 needs_proof = getattr(desk, "needs_fresh_proof", True)
                 if is_deed and needs_proof and not _is_fresh(request):
-                    messages.warning(request, "Not done yet: first prove it is you.")
+                    messages.warning(request, _("Not done yet: first prove it is you."))
                     return way_to_proof(request, back_to=request.get_full_path())
             return inside(request, *args, **path)
 

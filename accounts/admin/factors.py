@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.factors import losses, sms
 from accounts.models.factors import (
@@ -39,7 +40,7 @@ class PhoneAdmin(ReadOnly):
     ordering = ("-pk",)
     fields = readonly_fields = ("member", "masked", "created_at")
 
-    @admin.display(description="number")
+    @admin.display(description=_("number"))
     def masked(self, phone: Phone) -> str:
         return sms.masked(phone.number)
 
@@ -96,7 +97,7 @@ class FactorLossAdmin(ReadOnly):
         return request.user.has_perm("accounts.decide_factorloss")
 
     @admin.action(
-        description="Approve: remove all factors in three days",
+        description=_("Approve: remove all factors in three days"),
         permissions=["decide"],
     )
     def approve(self, request: HttpRequest, rows: QuerySet[FactorLoss]) -> None:
@@ -110,7 +111,7 @@ class FactorLossAdmin(ReadOnly):
         )
 
     @admin.action(
-        description="Refuse, or stop the removal: the factors stay",
+        description=_("Refuse, or stop the removal: the factors stay"),
         permissions=["decide"],
     )
     def refuse(self, request: HttpRequest, rows: QuerySet[FactorLoss]) -> None:

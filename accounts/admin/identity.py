@@ -112,7 +112,7 @@ class IdentityCaseAdmin(ReadOnly):
         ]
         return [*ours, *super().get_urls()]
 
-    @admin.action(description="Reopen: every document has to be sent again")
+    @admin.action(description=_("Reopen: every document has to be sent again"))
     def reopen(self, request: HttpRequest, rows: QuerySet[IdentityCase]) -> None:
         run_on_each(
             request,

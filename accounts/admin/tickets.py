@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from accounts import tickets
 from accounts.models.members import Member
@@ -37,10 +38,10 @@ class AnswerForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         max_length=tickets.TEXT_LENGTH_MAX,
         widget=forms.Textarea(attrs={"rows": 8, "cols": 80}),
-        label="Answer",
+        label=_("Answer"),
     )
     is_note = forms.BooleanField(
-        required=False, label="A note among operators: the member does not see it"
+        required=False, label=_("A note among operators: the member does not see it")
     )
 
     class Meta:
@@ -50,9 +51,11 @@ class AnswerForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if not cleaned.get("text"):
-            self.add_error("text", "Please write something.")
+            self.add_error("text", _("Please write something."))
         elif not cleaned["is_note"] and self.instance.state == Ticket.State.CLOSED:
-            self.add_error("text", "This ticket is closed: reopen it, or leave a note.")
+            self.add_error(
+                "text", _("This ticket is closed: reopen it, or leave a note.")
+            )
         return cleaned
 
 
@@ -121,22 +124,22 @@ class TicketAdmin(ReadOnly):
         # Django would save inside a transaction of its own: only errors get there.
         return super().change_view(request, object_id, form_url, extra_context)
 
-    @admin.action(description="Close", permissions=["answer"])
+    @admin.action(description=_("Close"), permissions=["answer"])
     def close(self, request: HttpRequest, rows: QuerySet[Ticket]) -> None:
         self._move(request, rows, lambda row, by: tickets.close(ticket=row, by=by))
 
-    @admin.action(description="Reopen", permissions=["answer"])
+    @admin.action(description=_("Reopen"), permissions=["answer"])
     def reopen(self, request: HttpRequest, rows: QuerySet[Ticket]) -> None:
         now = timezone.now()
         self._move(
             request, rows, lambda row, by: tickets.reopen(ticket=row, by=by, now=now)
         )
 
-    @admin.display(boolean=True, description="read?")
+    @admin.display(boolean=True, description=_("read?"))
     def is_read(self, row: Any) -> bool:
         return not row.is_unread
 
-    @admin.display(description="Thread")
+    @admin.display(description=_("Thread"))
     def thread(self, row: Ticket) -> SafeString:
         said = row.comments.select_related("author").prefetch_related("attachments")
         return format_html_join(

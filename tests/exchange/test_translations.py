@@ -19,7 +19,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import translation
 
-from accounts import tokens, tonces
+from accounts import signed_headers, tokens, tonces
 from exchange import translations
 from exchange.lib import errors
 from tests.databases import ROOT
@@ -64,6 +64,8 @@ _FOR_BOTS = (
     *(tokens.UnknownKey, tokens.KeyDisabled, tokens.KeyExpired, tokens.ScopeMissing),
     *(tokens.BadSignature, tokens.AddressNotTrusted),
     *(tonces.TonceUsed, tonces.TonceOutsideWindow),
+    *(signed_headers.HeadersMalformed, signed_headers.NonceUsed),
+    signed_headers.TimestampOutsideWindow,
 )
 
 
