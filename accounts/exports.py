@@ -27,12 +27,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts import notices
 from accounts.models.exports import DataExport
 from accounts.models.members import Member
-from accounts.models.sessions import Session
-from accounts.models.sign_ins import SignIn
-from accounts.models.tokens import ApiToken
 from exchange.lib import audit
 from exchange.lib.errors import NotFound, Refused
-from exchange.lib.models import AuditRecord
 from exchange.lib.money import plain
 from exchange.lib.sealed import seal, unseal
 from exchange.lib.states import advance, lock_row
@@ -46,7 +42,6 @@ Part = Callable[[Member], Iterator[Row]]
 EVERY = timedelta(days=1)
 KEPT = timedelta(days=7)
 _SEALED_FOR = "data exports"
-_AT_ONCE = 500  # rows read from the database at a time
 
 
 class AskedToday(Refused):
@@ -186,49 +181,5 @@ def _write(file: Path, content: bytes) -> None:
     draft.rename(file)
 
 
-def _profile(member: Member) -> Iterator[Row]:
-    names = (
-        *("sn", "email", "display_name", "state", "created_at", "activated_at"),
-        *("identity_level", "security_changed_at", "last_login"),
-        *("language", "time_zone", "theme", "mail_phrase", "muted_notices"),
-    )
-    yield {name: getattr(member, name) for name in names}
-
-
-def _sessions(member: Member) -> Iterator[Row]:
-    names = ("created_at", "seen_at", "address", "user_agent", "place")
-    rows = Session.objects.filter(member=member).order_by("created_at")
-    yield from rows.values(*names).iterator(_AT_ONCE)
-
-
-def _sign_ins(member: Member) -> Iterator[Row]:
-    names = ("at", "outcome", "factors", "address", "user_agent", "place")
-    rows = SignIn.objects.filter(member=member).order_by("pk")
-    yield from rows.values(*names).iterator(_AT_ONCE)
-
-
-def _keys(member: Member) -> Iterator[Row]:
-    names = (
-        *("label", "access_key", "scopes", "trusted_ips"),
-        *("created_at", "expires_at", "revoked_at"),
-    )
-    rows = ApiToken.objects.filter(member=member).order_by("pk")
-    yield from rows.values(*names).iterator(_AT_ONCE)
-
-
-def _audit_trail(member: Member) -> Iterator[Row]:
-    """What was done to the member; not by which of our people, nor their notes."""
-    rows = AuditRecord.objects.filter(subject=f"member:{member.pk}").order_by("pk")
-    for row in rows.iterator(_AT_ONCE):
-        by = row.actor if row.actor == row.subject else row.actor.partition(":")[0]
-        facts = row.facts if by == row.subject else {}
-        yield {"at": row.at, "by": by, "action": row.action, "facts": facts}
-
-
-parts: dict[str, Part] = {
-    "profile": _profile,
-    "sessions": _sessions,
-    "sign_ins": _sign_ins,
-    "api_keys": _keys,
-    "audit_trail": _audit_trail,
-}
+# What each app adds, under the name of its file: see the apps' `leaving`.
+parts: dict[str, Part] = {}

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from accounts import networks, notices, scopes, tokens
+from accounts import members, networks, notices, scopes, standing, tokens
 from accounts.models.members import Member
 from accounts.models.tokens import ApiToken
 from accounts.notices import Event
@@ -27,13 +27,6 @@ from exchange.lib.transactions import transaction, transaction_required
 
 KEYS_MAX = 50  # of one member, at once
 LABEL_LENGTH_MAX = 64
-
-
-class NotActivated(NotAllowed):
-    """Whose address is not confirmed has no keys."""
-
-    code = "not_activated"
-    text = _("Confirm your e-mail address first, by the link we sent you.")
 
 
 class MayNotHaveKeys(NotAllowed):
@@ -88,11 +81,11 @@ def create(
     """
     Create a key for a member, who hears of it by mail. One form makes one key.
 
-    Raises NotActivated, MayNotHaveKeys, TooManyKeys, CreatedAlready, or what tokens.add
-    does.
+    Raises standing.AddressNotConfirmed, MayNotHaveKeys, TooManyKeys, CreatedAlready,
+    or what tokens.add does.
     """
     with transaction():
-        _demand_entitled(lock_member(member.pk))
+        _demand_entitled(members.lock_member(member))
         if form_id and ApiToken.objects.filter(form_id=form_id).exists():
             raise CreatedAlready
         if live(member).count() >= KEYS_MAX:
@@ -116,10 +109,11 @@ def change(*, member: Member, key_id: int, terms: Terms, now: datetime) -> ApiTo
     Change what a key may do, from the next request on, and what it is called. What
     stays as it was stays: also an end that a new key could not have.
 
-    Raises NotActivated, MayNotHaveKeys, NoSuchKey, or what tokens.add does.
+    Raises standing.AddressNotConfirmed, MayNotHaveKeys, NoSuchKey, or what tokens.add
+    does.
     """
     with transaction():
-        _demand_entitled(lock_member(member.pk))
+        _demand_entitled(members.lock_member(member))
         key = lock_key(member, key_id)
         trusted = networks.normalised(terms.trusted_ips)
         after = {
@@ -172,14 +166,6 @@ def of(member: Member, key_id: int) -> ApiToken:
 
 
 @transaction_required
-def lock_member(member_id: int) -> Member:
-    """Let nobody else create or change keys of this member meanwhile."""
-    rows = Member.objects.select_for_update(no_key=True)
-    member: Member = rows.get(pk=member_id)
-    return member
-
-
-@transaction_required
 def lock_key(member: Member, key_id: int) -> ApiToken:
     """Return one of a member's keys, which nobody else changes meanwhile."""
     rows = ApiToken.objects.select_for_update(no_key=True)
@@ -190,7 +176,6 @@ def lock_key(member: Member, key_id: int) -> ApiToken:
 
 
 def _demand_entitled(member: Member) -> None:
-    if not member.is_activated:
-        raise NotActivated
+    standing.demand_activated(member)
     if not member.may_trade:
         raise MayNotHaveKeys

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import hashing, notices, password_rules, sessions, tokens
 from accounts.models.members import Member
 from exchange.lib import audit
-from exchange.lib.errors import Conflict, Invalid, NotAllowed, NotFound
+from exchange.lib.errors import Conflict, Invalid, NotFound
 from exchange.lib.states import IllegalMove
 from exchange.lib.transactions import transaction, transaction_required
 
@@ -47,16 +47,6 @@ class UnknownMember(NotFound):
 
     code = "unknown_member"
     text = _("There is no member with this e-mail address.")
-
-
-class AddressNotConfirmed(NotAllowed):
-    """The member has not shown yet that the e-mail address is theirs."""
-
-    code = "address_not_confirmed"
-    text = _(
-        "Please confirm your e-mail address first, with the link we sent you. Your"
-        " account page sends a new one."
-    )
 
 
 def create(
@@ -119,12 +109,6 @@ def close(*, member: Member, by: str, reason: str, now: datetime) -> None:
             sessions.end_others(member_id=member.pk, session_key=None)
             tokens.revoke_all(member_id=member.pk, by=by, now=now)
             notices.tell(member, notices.Event.CLOSED)
-
-
-def demand_activated(member: Member) -> None:
-    """Raise AddressNotConfirmed unless the address was shown to be the member's."""
-    if not member.is_activated:
-        raise AddressNotConfirmed
 
 
 def by_email(email: str) -> Member:

@@ -21,11 +21,11 @@ from accounts import (
     lockout,
     members,
     password_rules,
-    sessions,
+    security,
 )
 from accounts.attempts import Pace
 from accounts.models.members import Member
-from accounts.notices import Event, tell
+from accounts.notices import Event
 from exchange.lib import audit
 from exchange.lib.errors import Conflict, Refused
 from exchange.lib.transactions import transaction, transaction_required
@@ -67,7 +67,6 @@ def change(
         if locked.password != known:
             raise PasswordChangedMeanwhile
         _store(locked, fresh, now, keep=session_key)
-        audit.record(f"member:{member.pk}", "password_changed", f"member:{member.pk}")
     member.password = fresh
 
 
@@ -119,10 +118,8 @@ def reset(link: str, *, new: str, now: datetime) -> Member:
 @transaction_required
 def _store(member: Member, fresh: str, now: datetime, *, keep: str | None) -> None:
     member.password = fresh
-    member.security_changed_at = now
-    member.save(update_fields=["password", "security_changed_at", "activated_at"])
-    sessions.end_others(member_id=member.pk, session_key=keep)
-    tell(member, Event.PASSWORD_CHANGED)
+    member.save(update_fields=["password", "activated_at"])
+    security.changed(member, event=Event.PASSWORD_CHANGED, session_key=keep, now=now)
 
 
 def _demand_current(member: Member, password: str, now: datetime) -> None:

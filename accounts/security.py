@@ -8,6 +8,7 @@ a while, and the audit trail has a line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from accounts import notices, sessions
@@ -23,6 +24,7 @@ def changed(
     event: notices.Event,
     session_key: str | None,
     now: datetime,
+    noted: Mapping[str, str] | None = None,
     **facts: object,
 ) -> int:
     """
@@ -30,13 +32,13 @@ def changed(
 
     `session_key` is the session that stays: the one the change was made in, under the
     key it has *after* the change (`update_session_auth_hash` gives it a new one). None
-    ends all. `facts` are for the words of the mail and stand nowhere else.
+    ends all. `noted` goes into the audit trail, `facts` into the words of the mail and
+    nowhere else.
     """
     member.security_changed_at = now
     member.save(update_fields=["security_changed_at"])
     ended = sessions.end_others(member_id=member.pk, session_key=session_key)
     notices.tell(member, event, **facts)
-    audit.record(
-        f"member:{member.pk}", event.value, f"member:{member.pk}", sessions_ended=ended
-    )
+    who = f"member:{member.pk}"
+    audit.record(who, event.value, who, sessions_ended=ended, **(noted or {}))
     return ended

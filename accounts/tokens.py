@@ -22,7 +22,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from accounts import last_use, networks
+from accounts import last_use, networks, standing
 from accounts import scopes as scopes_of_keys
 from accounts.models.members import Member
 from accounts.models.tokens import ApiToken
@@ -146,8 +146,10 @@ def add(
     Write down a new pair of keys. `trusted_ips` are addresses or networks; none means
     any. Without an end it lives as long as it may.
 
-    Raises BadNetwork, UnknownScope, NetworksMissing or LivesTooLong.
+    Raises standing.AddressNotConfirmed, BadNetwork, UnknownScope, NetworksMissing or
+    LivesTooLong.
     """
+    standing.demand_activated(member)
     trusted = networks.normalised(trusted_ips)
     access_key = _random_text(_ACCESS_KEY_LENGTH)
     secret_key = _random_text(_SECRET_KEY_LENGTH)

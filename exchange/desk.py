@@ -64,7 +64,7 @@ class DeskSite(admin.AdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         """Passwords are changed where all members change theirs."""
-        return redirect("account")
+        return redirect("password_change")
 
 
 def is_operator(request: HttpRequest) -> bool:

@@ -44,4 +44,4 @@ def admin_door(request: HttpRequest) -> HttpResponse:
 @member_page
 def admin_password(_request: HttpRequest) -> HttpResponse:
     """Send who wants another password to the account, where everybody changes it."""
-    return redirect("account")
+    return redirect("password_change")

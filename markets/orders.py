@@ -25,8 +25,8 @@ from django.db.models import F, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts.members import AddressNotConfirmed
 from accounts.models.members import Member
+from accounts.standing import AddressNotConfirmed
 from exchange.lib import money
 from exchange.lib.columns import column
 from exchange.lib.errors import (

@@ -2,8 +2,8 @@
 Which promises are kept by which test: `make promises`.
 
 The promises stand in promises.txt, with the reason below those that are left open on
-purpose; the tests say in a mark which they keep. The marks are read from the source, so
-that nothing has to run or even be importable.
+purpose, wholly or in part; the tests say in a mark which they keep. The marks are read
+from the source, so that nothing has to run or even be importable.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,17 +97,27 @@ def _numbers(node: ast.expr) -> Iterator[str]:
 def main() -> None:
     promises, why, tests = known(), reasons(), kept()
     for number, text in promises.items():
-        sign = "=" if text.startswith(_SET_ASIDE) else "x" if number in tests else " "
-        print(f"[{sign}] {number:<5} {text}")
+        print(f"[{_sign(number, text, why, tests)}] {number:<5} {text}")
         if number in why:
             print(f"            open: {why[number]}")
         for test in tests.get(number, []):
             print(f"            {test}")
     aside = sum(text.startswith(_SET_ASIDE) for text in promises.values())
+    partly = len(tests.keys() & why.keys())
     print(
-        f"\n{len(tests)} kept, {len(promises) - len(tests) - aside} open"
-        f" ({len(why)} with a reason), {aside} set aside"
+        f"\n{len(tests) - partly} kept, {partly} kept in part,"
+        f" {len(promises) - len(tests) - aside} open"
+        f" ({len(why) - partly} with a reason), {aside} set aside"
     )
+
+
+def _sign(number: str, text: str, why: Container[str], tests: Container[str]) -> str:
+    """Say in one letter whether a promise is set aside, kept, kept in part, or open."""
+    if text.startswith(_SET_ASIDE):
+        return "="
+    if number in tests:
+        return "~" if number in why else "x"
+    return " "
 
 
 if __name__ == "__main__":

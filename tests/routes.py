@@ -31,6 +31,7 @@ class Route:
     name: str
     view: Any
     is_admins: bool
+    has_samples: bool  # so that what it is about need not be there
 
     @property
     def needs(self) -> str:
@@ -67,7 +68,8 @@ def _walk(
             yield from _walk(each.url_patterns, path, inside)
         else:
             inside = is_admins or path.startswith("/admin/")
-            yield Route(path, each.name or "", each.callback, inside)
+            has_samples = bool(getattr(each.pattern, "converters", None))
+            yield Route(path, each.name or "", each.callback, inside, has_samples)
 
 
 def _sample(pattern: Any) -> str:

@@ -29,7 +29,7 @@ from accounts.models.identity import (
 )
 from accounts.models.members import Member
 from exchange.lib import refusals
-from exchange.lib.admin import Kept, ReadOnly, WithReason, run_on_each
+from exchange.lib.admin import Kept, ReadOnly, WithReason, may, run_on_each
 from exchange.lib.errors import ExchangeError
 
 # Nothing in a document may do anything, wherever it is opened.
@@ -112,7 +112,12 @@ class IdentityCaseAdmin(ReadOnly):
         ]
         return [*ours, *super().get_urls()]
 
-    @admin.action(description=_("Reopen: every document has to be sent again"))
+    has_review_permission = may(reviews.PERMISSION)
+
+    @admin.action(
+        description=_("Reopen: every document has to be sent again"),
+        permissions=["review"],
+    )
     def reopen(self, request: HttpRequest, rows: QuerySet[IdentityCase]) -> None:
         run_on_each(
             request,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from accounts import notices, sessions
+from accounts import security, standing
 from accounts.factors import recovery
 from accounts.models.factors import Passkey, Phone, Totp
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
-from exchange.lib import audit
+from accounts.notices import Event
 from exchange.lib.transactions import transaction_required
 
 
@@ -27,12 +27,6 @@ def has_any(member_id: int) -> bool:
 
 
 @transaction_required
-def lock_member(member: Member) -> None:
-    """Keep a member's factors as they are until the transaction ends."""
-    Member.objects.select_for_update(no_key=True).get(pk=member.pk)
-
-
-@transaction_required
 def added(
     *, member: Member, factor: Proof.Factor, session_key: str | None, now: datetime
 ) -> list[str]:
@@ -40,8 +34,17 @@ def added(
     Do what follows from a new or replaced factor. Return the recovery codes, where the
     member had none, to be shown once.
     """
-    _record(member, "factor_added", factor, session_key, now)
-    notices.tell(member, notices.Event.FACTOR_ADDED, factor=factor.value, at=now)
+    # Or whoever joined with somebody else's address could leave a factor there.
+    standing.demand_activated(member)
+    security.changed(
+        member,
+        event=Event.FACTOR_ADDED,
+        session_key=session_key,
+        now=now,
+        noted={"factor": factor.value},
+        factor=factor.value,
+        at=now,
+    )
     if recovery.count_left(member.pk):
         return []
     return recovery.make(member=member, now=now)
@@ -55,24 +58,13 @@ def removed(
     is_last = not has_any(member.pk)
     if is_last:
         recovery.forget(member=member)
-    _record(member, "factor_removed", factor, session_key, now)
-    notices.tell(
+    security.changed(
         member,
-        notices.Event.FACTOR_REMOVED,
+        event=Event.FACTOR_REMOVED,
+        session_key=session_key,
+        now=now,
+        noted={"factor": factor.value},
         factor=factor.value,
         is_last=is_last,
         at=now,
     )
-
-
-def _record(
-    member: Member,
-    action: str,
-    factor: Proof.Factor,
-    session_key: str | None,
-    now: datetime,
-) -> None:
-    who = f"member:{member.pk}"
-    audit.record(who, action, who, factor=factor.value)
-    Member.objects.filter(pk=member.pk).update(security_changed_at=now)
-    sessions.end_others(member_id=member.pk, session_key=session_key)

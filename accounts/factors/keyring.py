@@ -13,7 +13,7 @@ from typing import assert_never
 
 from django.contrib.sessions.backends.base import SessionBase
 
-from accounts import proofs, sessions
+from accounts import members, proofs, sessions
 from accounts.factors import attempts, changes, passkeys, recovery, sms, totp
 from accounts.factors.attempts import WrongCode
 from accounts.models.factors import Passkey, Phone, Totp
@@ -113,7 +113,7 @@ def prove(session: SessionBase, *, member: Member, shown: Shown, now: datetime) 
 @transaction_required
 def remove_all(*, member: Member, now: datetime) -> None:
     """Take all factors of a member away, and end all sessions."""
-    changes.lock_member(member)
+    members.lock_member(member)
     for model in (Totp, Phone, Passkey):
         model._default_manager.filter(member=member).delete()
     recovery.forget(member=member)

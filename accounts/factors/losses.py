@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts import links, notices
-from accounts.factors import changes, keyring
+from accounts import links, members, notices
+from accounts.factors import keyring
 from accounts.models.factors import FactorLoss
 from accounts.models.members import Member
 from exchange.lib import audit, states
@@ -36,7 +36,7 @@ class OwnLoss(NotAllowed):
 def request(*, member: Member, story: str, now: datetime) -> FactorLoss:
     """Write down that a member has lost all factors; once, however often it is said."""
     with transaction():
-        changes.lock_member(member)
+        members.lock_member(member)
         found = _open(member)
         if found is not None:
             return found

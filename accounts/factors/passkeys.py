@@ -31,6 +31,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from accounts import members
 from accounts.factors import changes
 from accounts.factors.attempts import WrongCode
 from accounts.models.factors import Passkey
@@ -133,7 +134,7 @@ def enrol(
     except _MALFORMED as error:
         raise WrongCode from error
     with transaction():
-        changes.lock_member(member)
+        members.lock_member(member)
         if Passkey.objects.filter(member=member).count() >= COUNT_MAX:
             raise TooManyPasskeys
         _row, is_new = Passkey.objects.get_or_create(
@@ -209,7 +210,7 @@ def rename(*, member: Member, pk: int, label: str) -> None:
 def remove(*, member: Member, pk: int, session_key: str | None, now: datetime) -> None:
     """Believe a passkey no more. Raises NotFound."""
     with transaction():
-        changes.lock_member(member)
+        members.lock_member(member)
         count, _rows = Passkey.objects.filter(member=member, pk=pk).delete()
         if not count:
             raise NotFound

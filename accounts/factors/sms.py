@@ -21,6 +21,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from phonenumbers import NumberParseException, PhoneNumberType, ValidationResult
 
+from accounts import members
 from accounts.factors import attempts, changes, sms_gateways
 from accounts.factors.attempts import WrongCode
 from accounts.models.factors import Phone, SmsCode
@@ -161,7 +162,7 @@ def enrol(*, member: Member, code: str, session_key: str, now: datetime) -> list
     """
     attempts.count(member_id=member.pk, now=now)
     with transaction():
-        changes.lock_member(member)
+        members.lock_member(member)
         sent = _spend(member, code, SmsCode.Purpose.ENROLMENT, session_key, now)
         Phone.objects.update_or_create(
             member=member, defaults={"number": sent.number, "created_at": now}
@@ -189,7 +190,7 @@ def use(
 def remove(*, member: Member, session_key: str | None, now: datetime) -> None:
     """Forget the phone. Raises NotFound where there is none."""
     with transaction():
-        changes.lock_member(member)
+        members.lock_member(member)
         count, _ = Phone.objects.filter(member=member).delete()
         if not count:
             raise NotFound
@@ -230,7 +231,7 @@ def _write(
     attempts.count_sms(member_id=member.pk, number=number, address=address, now=now)
     code = f"{secrets.randbelow(10**_DIGITS):0{_DIGITS}}"
     with transaction():
-        changes.lock_member(member)
+        members.lock_member(member)
         _demand_few(member, number, now)
         _void(member, now, purpose=purpose)
         row = SmsCode.objects.create(

@@ -18,6 +18,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from pyotp.exceptions import OTPVerificationError
 from pyotp.totp import TOTP
 
+from accounts import members
 from accounts.factors import attempts, changes
 from accounts.factors.attempts import WrongCode
 from accounts.models.factors import Totp
@@ -106,7 +107,7 @@ def enrol(
     """
     step = _step_of(secret, code, now)
     with transaction():
-        changes.lock_member(member)
+        members.lock_member(member)
         before = Totp.objects.filter(member=member).order_by("pk").first()
         if before is not None and _secret(before) == secret:
             raise WrongCode  # the same form, sent twice
@@ -139,7 +140,7 @@ def use(*, member: Member, code: str, now: datetime) -> None:
 def remove(*, member: Member, session_key: str | None, now: datetime) -> None:
     """Forget the app. Raises NotFound where there is none."""
     with transaction():
-        changes.lock_member(member)
+        members.lock_member(member)
         count, _ = Totp.objects.filter(member=member).delete()
         if not count:
             raise NotFound

@@ -29,7 +29,7 @@ class CodeForm(forms.Form):
     """A code of six digits from an app or a phone."""
 
     code = forms.CharField(
-        label=_("Code"),
+        label=_("One-time code"),
         max_length=16,
         widget=forms.TextInput(
             attrs={

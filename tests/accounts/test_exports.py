@@ -13,15 +13,24 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts import exports, members, tasks
+from accounts import exports, members, tasks, tickets
 from accounts.models.exports import DataExport
 from accounts.models.members import Member
 from accounts.views import doors
 from exchange.lib import mail
 from exchange.lib.errors import BrokenPromise, ExchangeError
 from exchange.lib.models import AuditRecord, Mail
+from tests.accounts.papers import DATA, NOW, describe
 from tests.accounts.test_sessions import enter, key_of
-from tests.makers import PASSWORD, ApiClient, fund, make_token, match, prove
+from tests.makers import (
+    PASSWORD,
+    ApiClient,
+    enrol_totp,
+    fund,
+    make_token,
+    match,
+    prove,
+)
 from tests.races.crowd import at_once, count
 
 pytestmark = pytest.mark.django_db
@@ -56,13 +65,22 @@ def read(member: Member, export: DataExport) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.mark.promise("U-86", "S-67")
-def test_it_holds_all_that_is_known_of_a_member(alice: Member, bob: Member) -> None:
-    enter(alice)
+def test_it_holds_all_that_is_known_of_a_member(
+    alice: Member, bob: Member, olive: Member
+) -> None:
+    browser = enter(alice)
     fund(alice, "1 btc")
     fund(bob, "1000 cny")
     sale = {"market": "btccny", "side": "sell", "volume": "0.1", "price": "90"}
     bot = ApiClient(make_token(alice, label="my bot"))
     bot.post("orders", **sale)
+    describe(alice)
+    enrol_totp(alice, browser)
+    asked = tickets.ask(
+        member=alice, subject="Where is it?", text="Soon?", files=[], now=NOW
+    )
+    tickets.note(ticket=asked, operator=olive, text="Who knows?", now=NOW)
+    tickets.answer(ticket=asked, operator=olive, text="Here.", now=NOW)
     ApiClient(make_token(bob)).post("orders", **sale | {"side": "buy"})
     match("btccny")
 
@@ -70,12 +88,19 @@ def test_it_holds_all_that_is_known_of_a_member(alice: Member, bob: Member) -> N
 
     assert found.keys() == {
         *("profile", "sessions", "sign_ins", "api_keys", "audit_trail"),
+        *("identity", "factors", "tickets"),
         *("balances", "entries", "orders", "trades"),
     }
     assert found["profile"][0]["email"] == alice.email
     assert found["sessions"][0]["address"] == "127.0.0.1"
     assert found["sign_ins"][0]["outcome"] == "admitted"
     assert found["api_keys"][0]["label"] == "my bot"
+    assert found["identity"][0]["full_name"] == DATA.full_name
+    assert found["factors"][0]["kind"] == "totp"
+    assert [(row["by"], row["text"]) for row in found["tickets"]] == [
+        ("member", "Soon?"),
+        ("support", "Here."),
+    ]
     assert found["audit_trail"][0]["action"] == "member_joined"
     assert {row["currency"]: row["available"] for row in found["balances"]} == {
         "btc": "0.9",

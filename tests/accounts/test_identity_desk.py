@@ -16,7 +16,7 @@ from accounts.models.members import Member
 from exchange.lib.models import AuditRecord
 from tests import rows
 from tests.accounts.papers import DATA, NUMBER, paper, send, verified
-from tests.makers import Answer
+from tests.makers import Answer, prove
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +27,7 @@ CASES = "/admin/accounts/identitycase/"
 def desk(olive: Member) -> Client:
     client = Client()
     client.force_login(olive)
+    prove(client, olive)
     return client
 
 
@@ -67,10 +68,10 @@ def test_it_shows_who_waits_the_longest_first(
     queue = desk.get(CASES).content.decode()
     done = desk.get(CASES, {"queue": "verified"}).content.decode()
 
-    assert queue.index("bob@example.com") < queue.index("alice@example.com")
-    assert "mallory@example.com" not in queue
-    assert "mallory@example.com" in done
-    assert "bob@example.com" in desk.get(CASES, {"queue": "all"}).content.decode()
+    assert queue.index(bob.sn) < queue.index(alice.sn)
+    assert mallory.sn not in queue
+    assert mallory.sn in done
+    assert bob.sn in desk.get(CASES, {"queue": "all"}).content.decode()
 
 
 @pytest.mark.promise("S-65", "S-68")
@@ -142,6 +143,7 @@ def test_it_gives_a_page_to_nobody_else(
         client = Client()
         if member is not None:
             client.force_login(member)
+            prove(client, member)
         for path in paths:
             answer = client.get(path)
             assert answer.status_code in {302, 403, 404}, (member, path)
@@ -155,6 +157,7 @@ def test_it_opens_and_decides_for_no_operator_without_the_right(
     staff = Member.objects.create(email="sam@example.com", is_staff=True)
     client = Client()
     client.force_login(staff)
+    prove(client, staff)
     assert client.get(CASES).status_code == 403
     staff.user_permissions.add(Permission.objects.get(codename="view_identitycase"))
     before = rows.dump()

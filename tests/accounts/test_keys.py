@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError
 
-from accounts import keys, last_use, members, networks, scopes, tokens, tonces
+from accounts import keys, last_use, members, networks, scopes, standing, tokens, tonces
 from accounts.keys import Terms
 from accounts.models.members import Member
 from accounts.models.tokens import ApiToken, TokenUse
@@ -119,7 +119,7 @@ def test_it_gives_keys_to_none_but_the_confirmed_and_free(
     Member.objects.filter(pk=alice.pk).update(activated_at=None)
     members.freeze(member=bob, by="test", reason="test")
     refusals: list[tuple[Member, ApiToken, type[ExchangeError]]] = [
-        (alice, hers, keys.NotActivated),
+        (alice, hers, standing.AddressNotConfirmed),
         (bob, his, keys.MayNotHaveKeys),
     ]
     before = dump()
@@ -169,12 +169,12 @@ def test_it_lets_nobody_have_too_many(
     if not is_locked:  # the race there would be
         together = Barrier(6, timeout=30)
 
-        def look(member_id: int) -> Member:
+        def look(member: Member) -> Member:
             together.wait()
-            member: Member = Member.objects.get(pk=member_id)
-            return member
+            found: Member = Member.objects.get(pk=member.pk)
+            return found
 
-        monkeypatch.setattr(keys, "lock_member", look)
+        monkeypatch.setattr(members, "lock_member", look)
 
     results = at_once(*[partial(create, alice)] * 6)
 

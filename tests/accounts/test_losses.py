@@ -21,7 +21,7 @@ from exchange.lib import mail
 from exchange.lib.models import AuditRecord, Mail
 from exchange.lib.states import IllegalMove
 from tests import rows
-from tests.makers import PASSWORD, enrol_totp
+from tests.makers import PASSWORD, enrol_totp, prove
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 STATE = FactorLoss.State
@@ -238,6 +238,7 @@ def test_an_operator_decides_in_the_admin_with_a_reason(
 ) -> None:
     browser = Client()
     browser.force_login(olive)
+    prove(browser, olive)
 
     act(browser, "approve", loss, "")
     assert FactorLoss.objects.get().state == STATE.REQUESTED
@@ -261,6 +262,7 @@ def test_an_operator_without_the_right_decides_nothing(
     bob.user_permissions.add(Permission.objects.get(codename="view_factorloss"))
     browser = Client()
     browser.force_login(bob)
+    prove(browser, bob)
 
     act(browser, "approve", loss, "a friend")
     assert FactorLoss.objects.get().state == STATE.REQUESTED

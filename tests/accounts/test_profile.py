@@ -69,7 +69,7 @@ def test_pages_speak_the_members_language(alice: Member, browser: Client) -> Non
     # Another browser of theirs, which asks for English.
     elsewhere = Client(headers={"Accept-Language": "en"})
     elsewhere.force_login(alice)
-    assert '<html lang="zh-hans"' in elsewhere.get("/account").content.decode()
+    assert '<html lang="zh-Hans"' in elsewhere.get("/account").content.decode()
     elsewhere.logout()
     assert '<html lang="en"' in elsewhere.get("/signin").content.decode()
 

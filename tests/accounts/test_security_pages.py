@@ -377,6 +377,7 @@ def test_the_admin_shows_no_secrets(
     sms.enrol(member=alice, code=texts[0][:6], session_key="a", now=now)
     desk = Client()
     desk.force_login(olive)
+    prove(desk, olive)
 
     for model in (Totp, Phone, SmsCode, RecoveryCode):
         name = model._meta.model_name

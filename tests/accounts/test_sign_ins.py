@@ -12,6 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import security, user_agents, visits
+from accounts.lockout import PER_ACCOUNT
+from accounts.models.attempts import Attempts
 from accounts.models.members import Member
 from accounts.models.sign_ins import SignIn
 from accounts.notices import Event
@@ -87,13 +89,13 @@ def test_a_stranger_cannot_tell_by_the_work_who_is_a_member(alice: Member) -> No
 
 @pytest.mark.promise("S-10")
 def test_a_storm_of_guesses_fills_no_table(alice: Member) -> None:
-    for _ in range(10):
+    for _ in range(PER_ACCOUNT.free):
         guess(alice.email)
 
     answer = Client().post("/signin", {"email": alice.email, "password": "x"})
 
     assert answer.status_code == 429
-    assert SignIn.objects.count() == 10
+    assert SignIn.objects.count() == PER_ACCOUNT.free
 
 
 @pytest.mark.promise("S-11")
@@ -159,10 +161,11 @@ def test_it_tells_of_a_sign_in_after_many_guesses(alice: Member) -> None:
     again(browser, alice)
     assert subjects() == []
 
+    Attempts.objects.all().delete()  # a day later they are forgotten
     for _ in range(5):
         guess(alice.email)
     again(browser, alice)
-    assert subjects() == [NEW]
+    assert NEW in subjects()
 
 
 @pytest.mark.promise("S-11")
@@ -304,7 +307,7 @@ def test_a_change_of_security_ends_the_others_and_is_told(alice: Member) -> None
     assert (is_in(this), is_in(other)) == (True, False)
     assert Member.objects.get(pk=alice.pk).security_changed_at == now
     assert subjects() == [NEW]
-    deed = AuditRecord.objects.get(action="signed_in")
+    deed = AuditRecord.objects.filter(action="signed_in").order_by("-pk")[0]
     assert deed.facts == {"sessions_ended": 1}
 
 

@@ -263,7 +263,7 @@ def test_it_says_what_changed_and_ends_the_other_sessions(
     assert session.exists(str(session.session_key))
     assert Mail.objects.get().subject == "A second factor was added to your account"
     deed = AuditRecord.objects.get(action="factor_added")
-    assert deed.facts == {"factor": "totp"}
+    assert deed.facts == {"factor": "totp", "sessions_ended": 1}
 
 
 def test_it_removes_the_last_factor_with_its_recovery_codes(alice: Member) -> None:

@@ -16,7 +16,7 @@ from accounts.models.proofs import Proof
 from accounts.roles import Role
 from exchange.lib.models import AuditRecord
 from exchange.lib.transactions import transaction
-from tests.makers import prove
+from tests.makers import enrol_totp, prove
 
 MEMBERS = "/admin/accounts/member/"
 
@@ -94,6 +94,7 @@ def test_a_proof_of_another_session_opens_nothing(
 def test_a_deed_needs_a_fresh_proof(
     browser: Client, olive: Member, alice: Member
 ) -> None:
+    enrol_totp(olive, browser)
     show(browser, olive, ago=timedelta(minutes=6))
     show(browser, olive, ago=timedelta(minutes=6), purpose="security")
 
@@ -119,7 +120,7 @@ def test_passwords_are_not_changed_here(browser: Client, olive: Member) -> None:
 
     answer = browser.get("/admin/password_change/")
 
-    assert (answer.status_code, answer["Location"]) == (302, "/account")
+    assert (answer.status_code, answer["Location"]) == (302, "/account/password")
 
 
 @pytest.mark.promise("S-78")

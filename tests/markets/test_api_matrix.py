@@ -90,7 +90,7 @@ CODES = {
     "expired": 2010,
     "revoked": 2008,
     "disabled": 2009,
-    "closed": 2009,
+    "closed": 2008,  # closing revokes them all
     "not activated": 2009,
     **dict.fromkeys(scopes.KNOWN, 2011),
 }

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.members import AddressNotConfirmed
 from accounts.models.members import Member
+from accounts.standing import AddressNotConfirmed
 from exchange.lib.errors import ExchangeError
 from markets import orders
 from markets.models import Order
