@@ -16,5 +16,5 @@ class AccountsConfig(AppConfig):
 
         onboarding.answer(Step.ACTIVATION, lambda member: member.is_activated)
         onboarding.answer(Step.FACTOR, lambda member: changes.has_any(member.pk))
-        onboarding.answer(Step.IDENTITY, lambda member: member.identity_level > 0)
+        onboarding.answer(Step.IDENTITY, lambda member: member.identity_level > 1)
         leaving.install()

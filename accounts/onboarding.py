@@ -37,7 +37,7 @@ _ABOUT = {
 }
 # The names of the pages where the steps are taken.
 _PAGES = {
-    Step.ACTIVATION: "activation",
+    Step.ACTIVATION: "account",
     Step.FACTOR: "security",
     Step.IDENTITY: "identity",
     Step.DEPOSIT: "deposit",

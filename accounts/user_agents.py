@@ -7,6 +7,8 @@ What is not recognised is shown as it came.
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 # In this order, because each pretends to be those below it as well.
 _BROWSERS = [
     ("Edg", "Edge"),
@@ -41,7 +43,10 @@ def named(user_agent: str) -> str:
 def recognised(user_agent: str) -> str:
     """Return browser and system, in words of ours only; nothing where unknown."""
     browser, system = _first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent)
-    return f"{browser} on {system}" if browser and system else ""
+    if not (browser and system):
+        return ""
+    facts = {"browser": browser, "system": system}
+    return _("%(browser)s on %(system)s") % facts
 
 
 def _first(signs: list[tuple[str, str]], user_agent: str) -> str:

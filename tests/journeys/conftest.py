@@ -35,7 +35,7 @@ _FLAGS = [
 ]
 _STOP_SECONDS = 30
 MONEY = {"cny": "20000", "usd": "1000", "btc": "5", "ltc": "10"}
-_MEMBERS = 32
+_MEMBERS = 64
 _JOINING = f"""
 from decimal import Decimal
 from django.utils import timezone
