@@ -51,7 +51,7 @@ def test_it_asks_each_app_for_its_steps(bob: Member) -> None:
     )
     assert done(bob) == {Step.ACTIVATION, Step.DEPOSIT, Step.ORDER}
 
-    bob.identity_level, bob.activated_at = 1, None
+    bob.identity_level, bob.activated_at = 2, None
     assert done(bob) == {Step.IDENTITY, Step.DEPOSIT, Step.ORDER}
 
 

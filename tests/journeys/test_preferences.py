@@ -82,6 +82,7 @@ def test_it_shows_two_devices_and_forgets_the_one_signed_out(
     expect(rows.filter(has_text="this one")).to_have_count(1)
 
     phone.get_by_role("main").get_by_role("button", name="Sign out").click()
+    phone.wait_for_url("**/")
     phone.go_back()
 
     expect(phone.get_by_role("heading", name="Sign in")).to_be_visible()
