@@ -1,18 +1,16 @@
 """
 Files that members send to our support: believed only after a look inside.
 
-A file is what its content is, and its name must agree. Pictures are decoded, within a
-cap of pixels, and written anew: what hides in, behind or between the pixels is gone,
-and so is where they were taken. PDFs stay as they are, and are only ever handed out as
+A file is what its content is, and its name must agree. Pictures go through the darkroom
+and come out as JPEGs of ours: what hides in, behind or between the pixels is gone, and
+so is where they were taken. PDFs stay as they are, and are only ever handed out as
 a download. All are stored sealed, under names of our own, where no web server looks.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import secrets
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +18,8 @@ from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
-from PIL import Image, ImageOps
 
+from accounts import pictures
 from accounts.models.tickets import Attachment
 from exchange.lib.errors import Invalid
 from exchange.lib.sealed import seal, unseal
@@ -46,14 +44,6 @@ _MAGIC = {
 }
 # Names are shown and sent in headers: letters of all scripts, nothing that steers.
 _ODD = re.compile(r"[^\w .()+-]")
-# What a decoder may say of bytes that are no picture.
-_NO_PICTURE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-)
 
 
 class BadFile(Invalid):
@@ -142,27 +132,20 @@ def _checked(sent: Sent) -> tuple[str, Attachment.Kind, bytes]:
         if b"%%EOF" not in sent.content[-1024:]:
             raise BadFile
         return name, kind, sent.content
-    return name, kind, _written_anew(sent.content, kind)
+    anew = _written_anew(sent.content, name)
+    return f"{PurePosixPath(name).stem}.jpg", _Kind.JPEG, anew
 
 
-def _written_anew(content: bytes, kind: Attachment.Kind) -> bytes:
-    shape = "JPEG" if kind == _Kind.JPEG else "PNG"
+def _written_anew(content: bytes, name: str) -> bytes:
     try:
-        with Image.open(io.BytesIO(content), formats=[shape]) as picture:
-            if picture.width * picture.height > PIXELS_MAX:
-                raise FileTooLarge
-            picture.verify()
-        with Image.open(io.BytesIO(content), formats=[shape]) as picture:
-            upright = ImageOps.exif_transpose(picture)
-            plain = upright.convert("RGB" if shape == "JPEG" else "RGBA")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        (page,) = pictures.develop(
+            content, filename=name, pixels_max=PIXELS_MAX, side_min=1
+        )
+    except pictures.TooManyPixels as error:
         raise FileTooLarge from error
-    except _NO_PICTURE as error:
+    except pictures.FileRefused as error:
         raise BadFile from error
-    plain.info = {}  # colour profiles, remarks, places
-    written = io.BytesIO()
-    plain.save(written, shape, quality=88)
-    return written.getvalue()
+    return page
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,7 @@ It reads a file from standard input and writes pages to standard output, each de
 whole and encoded anew as JPEG: the pixels survive, and metadata, scripts, trailing
 archives and whatever else there was do not.
 
-    darkroom.py KIND PIXELS_MAX SIDE_MAX PAGES_MAX
+    darkroom.py KIND PIXELS_MAX SIDE_MAX PAGES_MAX SIDE_MIN
 
 Prints one line of JSON, {"sizes": [bytes of each page]} and then the pages, or
 {"refused": why}.
@@ -23,13 +23,12 @@ import os
 import resource
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 MEMORY_BYTES_MAX = 1024**3
 CPU_SECONDS_MAX = 20
 # Enough to read the small print, and for a page of A4 to be sharp.
 LONG_SIDE = 2400
-# Less than this nobody can read.
-SHORT_SIDE_MIN = 200
 QUALITY = 85
 
 
@@ -51,16 +50,23 @@ def confine() -> None:
         resource.setrlimit(limit, (most, most))
 
 
-def develop(
-    content: bytes, kind: str, pixels_max: int, side_max: int, pages_max: int
-) -> list[bytes]:
+class Limits(NamedTuple):
+    """What is taken, in pixels and pages."""
+
+    pixels_max: int
+    side_max: int
+    pages_max: int
+    side_min: int
+
+
+def develop(content: bytes, kind: str, limits: Limits) -> list[bytes]:
     """Return the pages of a file as JPEGs. Raises Refusal, or anything at all."""
     if kind == "PDF":
-        return list(_pages(content, pixels_max, pages_max))
-    return [_picture(content, kind, pixels_max, side_max)]
+        return list(_pages(content, limits))
+    return [_picture(content, kind, limits)]
 
 
-def _picture(content: bytes, kind: str, pixels_max: int, side_max: int) -> bytes:
+def _picture(content: bytes, kind: str, limits: Limits) -> bytes:
     from PIL import Image, ImageOps  # noqa: PLC0415 - within the limits set above
 
     try:
@@ -70,9 +76,9 @@ def _picture(content: bytes, kind: str, pixels_max: int, side_max: int) -> bytes
     with opened as image:
         # The header has been read, nothing is decoded yet.
         width, height = image.size
-        if width * height > pixels_max or max(width, height) > side_max:
+        if width * height > limits.pixels_max or max(width, height) > limits.side_max:
             raise Refusal("too_many_pixels")
-        if min(width, height) < SHORT_SIDE_MIN:
+        if min(width, height) < limits.side_min:
             raise Refusal("too_small")
         if getattr(image, "is_animated", False):
             raise Refusal("animated")
@@ -80,19 +86,19 @@ def _picture(content: bytes, kind: str, pixels_max: int, side_max: int) -> bytes
         return _encode(ImageOps.exif_transpose(image))
 
 
-def _pages(content: bytes, pixels_max: int, pages_max: int) -> Iterator[bytes]:
+def _pages(content: bytes, limits: Limits) -> Iterator[bytes]:
     import pypdfium2  # noqa: PLC0415 - within the limits set above
 
     # Forms stay closed: there are no scripts without them.
     document = pypdfium2.PdfDocument(content)
-    if not 0 < len(document) <= pages_max:
+    if not 0 < len(document) <= limits.pages_max:
         raise Refusal("too_many_pages")
     for page in document:
         width, height = page.get_size()
         scale = LONG_SIDE / max(width, height)
-        if min(width, height) * scale < SHORT_SIDE_MIN:
+        if min(width, height) * scale < limits.side_min:
             raise Refusal("too_small")
-        if pixels_max < (LONG_SIDE + 1) ** 2:
+        if limits.pixels_max < (LONG_SIDE + 1) ** 2:
             raise Refusal("too_many_pixels")
         yield _encode(page.render(scale=scale, may_draw_forms=False).to_pil())
 
@@ -121,7 +127,7 @@ def main() -> None:
     try:
         # Decoders complain where they please; nobody reads that.
         with contextlib.redirect_stderr(io.StringIO()):
-            pages = develop(content, kind, *map(int, limits))
+            pages = develop(content, kind, Limits(*map(int, limits)))
         answer: dict[str, object] = {"sizes": [len(page) for page in pages]}
     except Refusal as refusal:
         answer, pages = {"refused": str(refusal)}, []

@@ -60,7 +60,7 @@ def change(
     HashingBusy.
     """
     password_rules.demand_strong(new, member)
-    _demand_current(member, current, now)
+    demand_current(member, current, now=now)
     known, fresh = member.password, hashing.hashed(new)
     with transaction():
         locked = members.lock_member(member)
@@ -122,8 +122,11 @@ def _store(member: Member, fresh: str, now: datetime, *, keep: str | None) -> No
     security.changed(member, event=Event.PASSWORD_CHANGED, session_key=keep, now=now)
 
 
-def _demand_current(member: Member, password: str, now: datetime) -> None:
-    """Whoever sits at an open session must not guess on."""
+def demand_current(member: Member, password: str, *, now: datetime) -> None:
+    """
+    Demand the password of a member who has signed in: whoever sits at an open session
+    must not guess on. Raises WrongPassword, TooManyAttempts or HashingBusy.
+    """
     hashing.demand_room()
     key = attempts.key_of("password", str(member.pk))
     attempts.count(key, PER_MEMBER, now=now)

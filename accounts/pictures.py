@@ -25,12 +25,13 @@ BYTES_MAX = 8 * 1024 * 1024
 # A phone's 48 megapixels; 30,000 × 30,000 would be 900.
 PIXELS_MAX = 50_000_000
 SIDE_MAX = 12_000
+# Less than this nobody can read.
+SIDE_MIN = 200
 PAGES_MAX = 6
 # More than the darkroom's seconds on the processor: it may have to wait for one.
 SECONDS_MAX = 40
-# Two cores are two; the third upload waits for its turn, and not for ever.
+# Two cores are two. Nobody waits for a turn: who waits holds a thread of the web.
 _AT_ONCE = BoundedSemaphore(2)
-_WAIT_SECONDS = 10
 _DARKROOM = Path(__file__).with_name("darkroom.py")
 _PDF_START = b"%PDF-"
 
@@ -136,7 +137,13 @@ _REFUSALS: dict[str, type[FileRefused]] = {
 }
 
 
-def develop(content: bytes, *, filename: str) -> list[bytes]:
+def develop(
+    content: bytes,
+    *,
+    filename: str,
+    pixels_max: int = PIXELS_MAX,
+    side_min: int = SIDE_MIN,
+) -> list[bytes]:
     """
     Return the pages of a file from outside, as JPEGs we made, without anything else
     that was in it.
@@ -152,10 +159,10 @@ def develop(content: bytes, *, filename: str) -> list[bytes]:
         raise UnknownKind
     if PurePath(filename).suffix.lower() not in kind.extensions:
         raise WrongName
-    if not _AT_ONCE.acquire(timeout=_WAIT_SECONDS):
+    if not _AT_ONCE.acquire(blocking=False):
         raise DarkroomBusy
     try:
-        return _develop(content, kind)
+        return _develop(content, kind, (pixels_max, SIDE_MAX, PAGES_MAX, side_min))
     finally:
         _AT_ONCE.release()
 
@@ -200,11 +207,10 @@ def kind_of(content: bytes) -> Kind | None:
     return None
 
 
-def _develop(content: bytes, kind: Kind) -> list[bytes]:
-    limits = map(str, (PIXELS_MAX, SIDE_MAX, PAGES_MAX))
+def _develop(content: bytes, kind: Kind, limits: tuple[int, ...]) -> list[bytes]:
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(_DARKROOM), kind.name, *limits],
+            [sys.executable, "-I", str(_DARKROOM), kind.name, *map(str, limits)],
             input=content,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -17,6 +17,7 @@ from django.contrib.sessions.backends.base import (
     SessionBase,
     UpdateError,
 )
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import DatabaseError, IntegrityError
 from django.utils import timezone
 
@@ -53,6 +54,23 @@ class SessionStore(SessionBase):
                 continue  # somebody has this key: as likely as never
             self.modified = True
             return
+
+    def cycle_key(self) -> None:
+        """
+        Give the session another key. One of a member moves in one statement, so that
+        what was ended meanwhile, from elsewhere, does not come back under a new key.
+        Raises SessionInterrupted.
+        """
+        if self.session_key is None or auth.SESSION_KEY not in self:
+            super().cycle_key()
+            return
+        fresh = self._get_new_session_key()  # type: ignore[attr-defined]
+        row = Session.objects.filter(pk=digest_of(self.session_key))
+        if not row.update(session_key=digest_of(fresh)):
+            self.flush()
+            raise SessionInterrupted("The session was ended from elsewhere.")
+        self._session_key = fresh
+        self.modified = True
 
     def exists(self, session_key: str) -> bool:
         return Session.objects.filter(pk=digest_of(session_key)).exists()

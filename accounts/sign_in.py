@@ -28,7 +28,7 @@ from accounts import (
     throttling,
     visits,
 )
-from accounts.factors import keyring, second_step
+from accounts.factors import keyring, losses, second_step
 from accounts.factors.attempts import WrongCode
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
@@ -112,6 +112,7 @@ def finish(request: HttpRequest, *, shown: keyring.Shown, now: datetime) -> Memb
         )
         raise
     second_step.forget(request.session)
+    losses.disprove(member=member, now=now)
     admit(request, member, factors=shown_so_far, now=now)
     with transaction():
         proofs.record(

@@ -20,6 +20,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from django.conf import settings
 from django.core.cache import cache
 
+from accounts import attempts
 from exchange.lib.errors import TooMany
 
 # What one member may say to our support in a window.
@@ -59,12 +60,14 @@ class LimitReached(TooMany):
 
 def count_address(address: str, *, now: datetime, bucket: str = "all") -> Standing:
     """
-    Count a request of this client address. Raises LimitReached.
+    Count a request of this client address; one IPv6 site counts as one. Raises
+    LimitReached.
 
     Each bucket has the whole limit to itself, and "cancels" has twice that.
     """
     limit = settings.RATE_LIMIT_PER_ADDRESS * _TIMES.get(bucket, 1)
-    return _count(f"address:{bucket}:{address}", limit, now)
+    place = attempts.neighbourhood(address)
+    return _count(f"address:{bucket}:{place}", limit, now)
 
 
 def count_key(access_key: str, *, now: datetime, bucket: str = "all") -> Standing:

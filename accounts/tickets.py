@@ -19,7 +19,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from accounts import attachments, throttling
+from accounts import attachments, standing, throttling
 from accounts.attachments import Kept, Sent
 from accounts.models.members import Member
 from accounts.models.tickets import Attachment, Comment, ReadMark, Ticket
@@ -55,9 +55,11 @@ def ask(
     """
     Open a ticket with a member's question, and let our support know.
 
-    Raises BadWords, attachments.BadFile or throttling.LimitReached.
+    Raises BadWords, attachments.BadFile, throttling.LimitReached or, with files,
+    standing.AddressNotConfirmed and pictures.DarkroomBusy.
     """
     subject, text = _subject(subject), _text(text)
+    _demand_may_send(member, files)
     throttling.count_comment(member.pk, now=now)
     with attachments.kept(files) as kept, transaction():
         ticket = Ticket.objects.create(
@@ -79,6 +81,7 @@ def reply(*, ticket: Ticket, text: str, files: Sequence[Sent], now: datetime) ->
     is open again. Raises as `ask` does.
     """
     text = _text(text)
+    _demand_may_send(ticket.member, files)
     throttling.count_comment(ticket.member_id, now=now)
     with attachments.kept(files) as kept, transaction():
         fresh = states.lock_row(ticket)
@@ -131,6 +134,8 @@ def reopen(*, ticket: Ticket, by: str, now: datetime) -> None:
 
 def of(member: Member, number: str) -> Ticket:
     """Return a member's ticket. Raises UnknownTicket for everybody else's."""
+    if not number.isalnum():
+        raise UnknownTicket
     found = Ticket.objects.filter(member=member, number=number)
     ticket: Ticket | None = found.order_by("pk").first()
     if ticket is None:
@@ -183,6 +188,12 @@ def mark_read(*, ticket: Ticket, reader: Member, now: datetime) -> None:
     ReadMark.objects.update_or_create(
         ticket=ticket, reader=reader, defaults={"read_at": now}
     )
+
+
+def _demand_may_send(member: Member, files: Sequence[Sent]) -> None:
+    """Everybody may ask; files, which cost us work, are for those we can write to."""
+    if files:
+        standing.demand_activated(member)
 
 
 @transaction_required

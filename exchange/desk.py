@@ -70,8 +70,10 @@ class DeskSite(admin.AdminSite):
 def is_operator(request: HttpRequest) -> bool:
     """Say whether somebody may come to the desk at all, and from where they are."""
     user = request.user
-    is_one = user.is_authenticated and user.is_active and user.is_staff
-    return is_one and _is_near(throttling.client_address(request.META))
+    if not (user.is_authenticated and user.is_active and user.is_staff):
+        return False
+    is_frozen = user.state != Member.State.ACTIVE
+    return not is_frozen and _is_near(throttling.client_address(request.META))
 
 
 def way_to_proof(request: HttpRequest, *, back_to: str) -> HttpResponse:

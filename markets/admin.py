@@ -122,7 +122,7 @@ class OrderAdmin(ReadOnly):
     )
     list_filter = ("market", "state", "side", "kind", "source", "closed_why")
     list_select_related = ("member",)
-    search_fields = ("=id", "=client_id", "member__email")
+    search_fields = ("=id", "=client_id", "=member__email")
     ordering = ("-pk",)
 
 

@@ -52,10 +52,11 @@ MEMBERS = [
 
 
 def test_it_keeps_what_members_were_promised_or_says_why_not() -> None:
+    known, kept, reasons = promises.known(), promises.kept(), promises.reasons()
     silent = [
-        f"{number} {promises.known()[number]}"
+        f"{number} {known[number]}"
         for number in MEMBERS
-        if number not in promises.kept() and number not in promises.reasons()
+        if number not in kept and number not in reasons
     ]
 
     assert not silent, "\n".join(silent)

@@ -29,7 +29,7 @@ class AccountAdmin(ReadOnly):
     list_display = ("id", "currency", "member", "house")
     list_filter = ("currency", "house")
     list_select_related = ("member",)
-    search_fields = ("member__email", "member__sn")
+    search_fields = ("=member__email", "member__sn")
     ordering = ("-pk",)
 
 
@@ -38,7 +38,7 @@ class BalanceAdmin(ReadOnly):
     list_display = ("account", "currency", "available", "locked")
     list_filter = ("account__currency",)
     list_select_related = ("account__member",)
-    search_fields = ("account__member__email", "account__member__sn")
+    search_fields = ("=account__member__email", "account__member__sn")
     ordering = ("-pk",)
 
     @admin.display(ordering="account__currency")

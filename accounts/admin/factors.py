@@ -27,7 +27,7 @@ from exchange.lib.admin import ReadOnly, WithReason, run_on_each
 class TotpAdmin(ReadOnly):
     list_display = ("member", "created_at")
     list_select_related = ("member",)
-    search_fields = ("member__email",)
+    search_fields = ("=member__email",)
     ordering = ("-pk",)
     fields = ("member", "created_at")
 
@@ -36,7 +36,7 @@ class TotpAdmin(ReadOnly):
 class PhoneAdmin(ReadOnly):
     list_display = ("member", "masked", "created_at")
     list_select_related = ("member",)
-    search_fields = ("member__email",)
+    search_fields = ("=member__email",)
     ordering = ("-pk",)
     fields = readonly_fields = ("member", "masked", "created_at")
 
@@ -49,7 +49,7 @@ class PhoneAdmin(ReadOnly):
 class PasskeyAdmin(ReadOnly):
     list_display = ("member", "label", "created_at", "used_at")
     list_select_related = ("member",)
-    search_fields = ("member__email",)
+    search_fields = ("=member__email",)
     ordering = ("-pk",)
     fields = ("member", "label", "sign_count", "created_at", "used_at")
 
@@ -58,7 +58,7 @@ class PasskeyAdmin(ReadOnly):
 class RecoveryCodeAdmin(ReadOnly):
     list_display = ("member", "created_at", "used_at")
     list_select_related = ("member",)
-    search_fields = ("member__email",)
+    search_fields = ("=member__email",)
     ordering = ("-pk",)
     fields = ("member", "created_at", "used_at")
 
@@ -70,7 +70,7 @@ class SmsCodeAdmin(ReadOnly):
     list_display = ("created_at", "member", "purpose", "sent_at", "tries", "spent_at")
     list_filter = ("purpose",)
     list_select_related = ("member",)
-    search_fields = ("member__email",)
+    search_fields = ("=member__email",)
     ordering = ("-pk",)
     fields = (
         "member",
@@ -88,7 +88,7 @@ class FactorLossAdmin(ReadOnly):
     list_display = ("requested_at", "member", "state", "due_at", "decided_by")
     list_filter = ("state",)
     list_select_related = ("member",)
-    search_fields = ("member__email",)
+    search_fields = ("=member__email",)
     ordering = ("-pk",)
     action_form = WithReason
     actions = ("approve", "refuse")

@@ -73,7 +73,7 @@ class IdentityCaseAdmin(ReadOnly):
     list_display = ("__str__", "member", "state", "sent_at", "claimed_by")
     list_filter = (Queue,)
     list_select_related = ("member", "claimed_by")
-    search_fields = ("member__email", "member__sn")
+    search_fields = ("=member__email", "member__sn")
     ordering = ("sent_at", "pk")
     exclude = ("sealed",)
     change_form_template = "admin/accounts/identitycase/review.html"
@@ -210,7 +210,7 @@ class IdentityDocumentAdmin(ReadOnly):
     list_display = ("__str__", "case", "part", "kind", "state", "reason", "created_at")
     list_filter = ("state", "part", "reason")
     list_select_related = ("case",)
-    search_fields = ("case__member__email", "case__member__sn")
+    search_fields = ("=case__member__email", "case__member__sn")
     ordering = ("-pk",)
     exclude = ("sealed", "number_digest", "note")
 
@@ -219,7 +219,7 @@ class IdentityDocumentAdmin(ReadOnly):
 class DocumentPageAdmin(ReadOnly):
     list_display = ("__str__", "size_bytes")
     list_select_related = ("document",)
-    search_fields = ("document__case__member__email",)
+    search_fields = ("=document__case__member__email",)
     ordering = ("-pk",)
     exclude = ("key_sealed", "file")
 
@@ -228,7 +228,7 @@ class DocumentPageAdmin(ReadOnly):
 class CaseOpeningAdmin(ReadOnly):
     list_display = ("at", "case", "operator", "reason")
     list_select_related = ("case", "operator")
-    search_fields = ("operator__email", "case__member__email", "reason")
+    search_fields = ("=operator__email", "=case__member__email", "reason")
     ordering = ("-pk",)
 
 

@@ -20,5 +20,5 @@ class AttemptsAdmin(ReadOnly):
 class LetterAdmin(ReadOnly):
     list_display = ("at", "event", "email")
     list_filter = ("event",)
-    search_fields = ("email",)
+    search_fields = ("=email",)
     ordering = ("-pk",)

@@ -26,7 +26,7 @@ class ApiTokenAdmin(ReadOnly):
     )
     list_filter = ("scopes",)
     list_select_related = ("member",)
-    search_fields = ("access_key", "member__email", "label")
+    search_fields = ("access_key", "=member__email", "label")
     ordering = ("-pk",)
     exclude = ("secret_encrypted",)
     actions = ("revoke",)
@@ -46,5 +46,5 @@ class ApiTokenAdmin(ReadOnly):
 @admin.register(TokenUse)
 class TokenUseAdmin(ReadOnly):
     list_display = ("token", "at", "address")
-    search_fields = ("token__access_key", "token__member__email", "address")
+    search_fields = ("token__access_key", "=token__member__email", "address")
     ordering = ("-at",)

@@ -89,7 +89,7 @@ class MemberAdmin(Kept):
         if not self._may_edit(request):
             fixed += ["display_name", "api_disabled"]
         if not self.has_tag_permission(request):
-            fixed += ["tag_names"]
+            fixed += ["tags"]
         return fixed
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Member]:
@@ -176,7 +176,7 @@ class SessionAdmin(ReadOnly):
 
     list_display = ("member", "seen_at", "address", "user_agent", "created_at")
     list_select_related = ("member",)
-    search_fields = ("member__email", "address")
+    search_fields = ("=member__email", "address")
     ordering = ("-seen_at",)
     exclude = ("session_key", "session_data")
 
@@ -186,6 +186,6 @@ class ProofAdmin(ReadOnly):
     list_display = ("at", "member", "factor", "purpose")
     list_filter = ("factor", "purpose")
     list_select_related = ("member",)
-    search_fields = ("member__email",)
+    search_fields = ("=member__email",)
     ordering = ("-pk",)
     exclude = ("session",)

@@ -14,7 +14,7 @@ class SignInAdmin(ReadOnly):
     list_display = ("at", "member", "outcome", "factors", "address", "place")
     list_filter = ("outcome",)
     list_select_related = ("member",)
-    search_fields = ("member__email", "address")
+    search_fields = ("=member__email", "address")
     ordering = ("-pk",)
     exclude = ("device",)
 
@@ -26,5 +26,5 @@ class DataExportAdmin(ReadOnly):
     list_display = ("requested_at", "member", "state", "ready_at", "size_bytes")
     list_filter = ("state",)
     list_select_related = ("member",)
-    search_fields = ("member__email",)
+    search_fields = ("=member__email",)
     ordering = ("-pk",)

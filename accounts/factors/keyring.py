@@ -13,7 +13,7 @@ from typing import assert_never
 
 from django.contrib.sessions.backends.base import SessionBase
 
-from accounts import members, proofs, sessions
+from accounts import members, passwords, proofs, sessions
 from accounts.factors import attempts, changes, passkeys, recovery, sms, totp
 from accounts.factors.attempts import WrongCode
 from accounts.models.factors import Passkey, Phone, Totp
@@ -77,12 +77,12 @@ def check(*, member: Member, shown: Shown, now: datetime) -> None:
     Believe what is shown, and use it up.
 
     The password is a factor only for security settings, and only of a member who has no
-    other. Raises WrongCode or attempts.TooManyAttempts.
+    other. Raises WrongCode, TooManyAttempts or, for a password, HashingBusy.
     """
     attempts.count(member_id=member.pk, now=now)
     try:
         if shown.factor == Factor.PASSWORD:
-            _demand_password(member, shown)  # hashes for long: in no transaction
+            _demand_password(member, shown, now)  # hashes for long: in no transaction
         with transaction():
             _use(member, shown, now)
             _record(member, "factor_shown", shown)
@@ -143,16 +143,23 @@ def _use(member: Member, shown: Shown, now: datetime) -> None:
         case Factor.RECOVERY:
             recovery.use(member=member, code=shown.answer, now=now)
         case Factor.PASSWORD:
-            pass  # looked at before
+            _demand_no_other(member)  # hashing took long: one may have come
         case _:
             assert_never(shown.factor)
 
 
-def _demand_password(member: Member, shown: Shown) -> None:
-    suffices = shown.purpose == Proof.Purpose.SECURITY and not changes.has_any(
-        member.pk
-    )
-    if not suffices or not member.check_password(shown.answer[:1025]):
+def _demand_password(member: Member, shown: Shown, now: datetime) -> None:
+    if shown.purpose != Proof.Purpose.SECURITY or changes.has_any(member.pk):
+        raise WrongCode
+    try:
+        passwords.demand_current(member, shown.answer, now=now)
+    except passwords.WrongPassword as error:
+        raise WrongCode from error
+
+
+def _demand_no_other(member: Member) -> None:
+    members.lock_member(member)
+    if changes.has_any(member.pk):
         raise WrongCode
 
 

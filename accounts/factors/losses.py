@@ -33,6 +33,13 @@ class OwnLoss(NotAllowed):
     text = _("You cannot decide about your own factors. Please ask a colleague.")
 
 
+class OperatorsLoss(NotAllowed):
+    """An operator's factors are the key to the desk."""
+
+    code = "operators_factor_loss"
+    text = _("Only who appoints operators decides about their factors.")
+
+
 def request(*, member: Member, story: str, now: datetime) -> FactorLoss:
     """Write down that a member has lost all factors; once, however often it is said."""
     with transaction():
@@ -49,7 +56,10 @@ def request(*, member: Member, story: str, now: datetime) -> FactorLoss:
 
 
 def approve(*, loss: FactorLoss, operator: Member, reason: str, now: datetime) -> None:
-    """Believe the member; the three days begin. Raises OwnLoss or IllegalMove."""
+    """
+    Believe the member; the three days begin. Raises OwnLoss, OperatorsLoss or
+    IllegalMove.
+    """
     _demand_other(loss, operator)
     _move(
         loss,
@@ -63,7 +73,10 @@ def approve(*, loss: FactorLoss, operator: Member, reason: str, now: datetime) -
 
 
 def refuse(*, loss: FactorLoss, operator: Member, reason: str, now: datetime) -> None:
-    """Do not believe the member, up to the end. Raises OwnLoss or IllegalMove."""
+    """
+    Do not believe the member, up to the end. Raises OwnLoss, OperatorsLoss or
+    IllegalMove.
+    """
     _demand_other(loss, operator)
     _move(
         loss,
@@ -80,6 +93,13 @@ def cancel(*, loss: FactorLoss, now: datetime) -> None:
     """Leave the factors as they are: nothing was lost. Raises IllegalMove."""
     by = f"member:{loss.member_id}"
     _move(loss, "cancel", by=by, now=now, ended_at=now.isoformat())
+
+
+def disprove(*, member: Member, now: datetime) -> None:
+    """Take back what a member reported who has shown a factor after all."""
+    loss = _open(member)
+    if loss is not None:
+        cancel(loss=loss, now=now)
 
 
 def finish_due(*, now: datetime) -> int:
@@ -131,6 +151,8 @@ def _open(member: Member) -> FactorLoss | None:
 def _demand_other(loss: FactorLoss, operator: Member) -> None:
     if operator.pk == loss.member_id:
         raise OwnLoss
+    if loss.member.is_staff and not operator.has_perm("accounts.grant_role"):
+        raise OperatorsLoss
 
 
 def _tell(loss: FactorLoss, now: datetime) -> None:

@@ -21,6 +21,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from accounts import proofs
+from accounts.factors import changes
 from accounts.models.members import Member
 from exchange.lib.errors import NotSignedIn
 
@@ -61,7 +62,8 @@ def member_call(view: View) -> View:
 def proof_page(*, password_suffices: bool = False) -> Callable[[View], View]:
     """
     Let members in who have proven in the last five minutes that it is them, each time
-    they come; send others to the page that asks.
+    they come; send others to the page that asks. A password suffices, where it does,
+    only to whom has no factor yet.
     """
 
     def door(view: View) -> View:
@@ -72,7 +74,8 @@ def proof_page(*, password_suffices: bool = False) -> Callable[[View], View]:
                     member=who(request),
                     session_key=str(request.session.session_key),
                     now=timezone.now(),
-                    password_suffices=password_suffices,
+                    password_suffices=password_suffices
+                    and not changes.has_any(who(request).pk),
                 )
             except proofs.FreshProofRequired:
                 query = urlencode({"next": _here(request)})
@@ -96,8 +99,9 @@ def way_back(request: HttpRequest) -> str:
 
 
 def is_ours(request: HttpRequest, url: str) -> bool:
-    """Say whether an address leads to this site."""
-    return url_has_allowed_host_and_scheme(
+    """Say whether an address leads to this site: whole, or a path from its root."""
+    is_whole = url.startswith(("http://", "https://"))
+    return (is_whole or url.startswith("/")) and url_has_allowed_host_and_scheme(
         url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
 

@@ -15,6 +15,8 @@ from exchange.lib import origin
 
 # C0, C1, and the two separators that some viewers break lines at.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# A link that was sent by mail (accounts.links): whoever has it can use it.
+_LINK = re.compile(r"(\b\d+\.[0-9a-f]{6})[0-9a-f]{26}:[\w-]+:[\w-]+")
 
 
 class OneLine(logging.Formatter):
@@ -30,5 +32,9 @@ class OneLine(logging.Formatter):
 
 
 def spelled_out(text: str) -> str:
-    r"""Return the text with its control characters as \x0d and the like."""
+    r"""
+    Return the text with its control characters as \x0d and the like, and without the
+    secret of any link.
+    """
+    text = _LINK.sub(r"\1...", text)
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

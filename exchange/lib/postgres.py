@@ -118,6 +118,9 @@ def command(data: Path, *, durable: bool = True) -> list[str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_checkpoints": "off",
+        # Statements, and the rows that errors quote, hold what is nobody's to read.
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
         # Our statements are short: compiling them costs more than it saves.
         "jit": "off",
     }

@@ -15,11 +15,12 @@ from django.utils import timezone
 from PIL import Image, PngImagePlugin
 from pytest_django import Settings
 
-from accounts import attachments, roles, tickets
+from accounts import attachments, pictures, roles, tickets
 from accounts.attachments import BadFile, FileTooLarge, Sent, TooManyFiles
 from accounts.models.members import Member
 from accounts.models.tickets import Attachment, Comment, Ticket
 from accounts.roles import Role
+from accounts.standing import AddressNotConfirmed
 from exchange.lib.models import AuditRecord
 from tests import rows
 from tests.makers import make_member, prove
@@ -142,6 +143,25 @@ def test_it_refuses_what_is_too_large(alice: Member, sent: Sent) -> None:
     assert not Ticket.objects.exists()
 
 
+def test_it_takes_files_only_from_who_can_be_written_to(alice: Member) -> None:
+    Member.objects.filter(pk=alice.pk).update(activated_at=None)
+    stranger = Member.objects.get(pk=alice.pk)
+
+    with pytest.raises(AddressNotConfirmed):
+        send(stranger, Sent("a.jpg", picture()))
+
+    assert send(stranger).member == stranger
+
+
+@pytest.mark.promise("S-76")
+def test_nobody_waits_for_the_darkroom(alice: Member) -> None:
+    with pictures._AT_ONCE, pictures._AT_ONCE, pytest.raises(pictures.DarkroomBusy):
+        send(alice, Sent("a.jpg", picture()))
+
+    send(alice, Sent("a.jpg", picture()))
+    assert Attachment.objects.count() == 1
+
+
 def test_it_refuses_a_fourth_file(alice: Member) -> None:
     with pytest.raises(TooManyFiles):
         send(alice, *[Sent("a.jpg", picture())] * 4)
@@ -168,7 +188,7 @@ def test_it_drops_what_a_png_says_beside_its_pixels(alice: Member) -> None:
         file_of(send(alice, Sent("a.png", out.getvalue())))
     )
 
-    assert content.startswith(b"\x89PNG")
+    assert content.startswith(b"\xff\xd8\xff")
     assert b"php" not in content
 
 

@@ -52,6 +52,29 @@ def link() -> str:
     return found[1]
 
 
+def test_a_factor_that_is_shown_was_not_lost(alice: Member, loss: FactorLoss) -> None:
+    losses.disprove(member=alice, now=NOW)
+    losses.disprove(member=alice, now=NOW)
+
+    loss.refresh_from_db()
+    assert loss.state == STATE.CANCELLED
+
+
+def test_only_who_appoints_operators_decides_about_theirs(
+    alice: Member, olive: Member, loss: FactorLoss
+) -> None:
+    Member.objects.filter(pk=alice.pk).update(is_staff=True)
+    loss = FactorLoss.objects.get(pk=loss.pk)
+    Member.objects.filter(pk=olive.pk).update(is_superuser=False)
+    colleague = Member.objects.get(pk=olive.pk)
+
+    with pytest.raises(losses.OperatorsLoss):
+        approve(loss, colleague)
+
+    Member.objects.filter(pk=olive.pk).update(is_superuser=True)
+    approve(loss, Member.objects.get(pk=olive.pk))
+
+
 def test_it_removes_the_factors_after_three_days(
     alice: Member, olive: Member, loss: FactorLoss
 ) -> None:

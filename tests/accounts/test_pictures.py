@@ -227,10 +227,7 @@ def test_it_refuses_whatever_comes_out_broken(
         develop(uploads.picture())
 
 
-def test_it_lets_only_a_few_be_developed_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pictures, "_WAIT_SECONDS", 0)
+def test_it_lets_only_a_few_be_developed_at_once() -> None:
     with pictures._AT_ONCE, pictures._AT_ONCE, pytest.raises(pictures.DarkroomBusy):
         develop(uploads.picture())
 

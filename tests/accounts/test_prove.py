@@ -80,6 +80,33 @@ def test_it_takes_the_password_of_who_has_no_factor(
 
 
 @pytest.mark.promise("S-20")
+def test_a_password_does_no_more_once_there_is_a_factor(
+    alice: Member, browser: Client
+) -> None:
+    browser.post("/prove", {"code": PASSWORD})
+    assert browser.get("/account/security/totp").status_code == 200
+    enrol_totp(alice)
+
+    assert browser.get("/account/security/totp").status_code == 302
+
+
+@pytest.mark.promise("S-20", "S-5")
+def test_nobody_guesses_the_password_here(alice: Member, browser: Client) -> None:
+    wrong = [browser.post("/prove", {"code": f"guess {n}"}) for n in range(6)]
+
+    assert {each.status_code for each in wrong[:5]} == {422}
+    assert wrong[5].status_code == 429
+    assert browser.post("/prove", {"code": PASSWORD}).status_code == 429
+
+
+@pytest.mark.promise("S-60")
+def test_it_leads_to_pages_only(alice: Member, browser: Client) -> None:
+    answer = browser.post("/prove", {"code": PASSWORD, "next": "foo"})
+
+    assert answer["Location"] == "/account"
+
+
+@pytest.mark.promise("S-20")
 def test_it_takes_no_password_of_who_has_a_factor(
     alice: Member, browser: Client
 ) -> None:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.test import Client, override_settings
 from django.utils import timezone
 
@@ -87,6 +89,22 @@ def test_it_gives_no_session_to_whoever_brought_its_key(alice: Member) -> None:
     assert is_in(browser)
     assert not is_in(mallorys)
     assert not planted.exists(str(planted.session_key))
+
+
+@pytest.mark.promise("S-17")
+def test_a_session_that_was_ended_does_not_come_back(alice: Member) -> None:
+    """Whatever it was about to do: a new key is for a session that is there."""
+    here = enter(alice)
+    store = SessionStore(key_of(here))
+    assert store.get(SESSION_KEY)
+    enter(alice)
+    Session.objects.filter(pk=digest_of(key_of(here))).delete()
+    before = Session.objects.count()
+
+    with pytest.raises(SessionInterrupted):
+        store.cycle_key()
+
+    assert Session.objects.count() == before
 
 
 @pytest.mark.promise("S-14")

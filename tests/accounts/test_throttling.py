@@ -41,6 +41,17 @@ def test_it_counts_everybody_alone(db: None, settings: Settings) -> None:
     assert throttling.count_address("192.0.2.2", now=NOW).remaining == 0
 
 
+def test_a_site_is_one_address_however_many_it_has(
+    db: None, settings: Settings
+) -> None:
+    settings.RATE_LIMIT_PER_ADDRESS = 1
+    throttling.count_address("2001:db8:0:1::1", now=NOW)
+
+    with pytest.raises(throttling.LimitReached):
+        throttling.count_address("2001:db8:0:1:ffff::2", now=NOW)
+    assert throttling.count_address("2001:db8:0:2::1", now=NOW).remaining == 0
+
+
 @pytest.mark.promise("S-48")
 @pytest.mark.parametrize(
     ("remote", "forwarded", "client"),

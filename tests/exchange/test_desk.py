@@ -188,6 +188,15 @@ def test_an_operator_with_a_role_is_none(alice: Member, settings: Settings) -> N
     assert not AuditRecord.objects.filter(is_alarm=True).exists()
 
 
+@pytest.mark.promise("S-78")
+def test_a_frozen_operator_is_out_at_once(browser: Client, olive: Member) -> None:
+    prove(browser, olive)
+    assert browser.get("/admin/").status_code == 200
+    Member.objects.filter(pk=olive.pk).update(state="frozen")
+
+    assert browser.get("/admin/").status_code == 302
+
+
 def test_a_closed_operator_is_out_at_once(browser: Client, olive: Member) -> None:
     prove(browser, olive)
     Member.objects.filter(pk=olive.pk).update(state="closed")

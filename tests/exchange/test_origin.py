@@ -9,6 +9,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
+from accounts import links
 from accounts.models.members import Member
 from exchange.lib import audit, origin
 from exchange.lib.logs import OneLine
@@ -30,6 +31,19 @@ def line(message: str, *args: object, error: Exception | None = None) -> str:
 def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
     found = [each for each in caplog.records if each.name == "exchange.refused"]
     return [each.getMessage() for each in found]
+
+
+@pytest.mark.parametrize(
+    "path", ["/reset/{}", "/activate/{}", "/freeze/{}", "/signin/lost/cancel/{}"]
+)
+def test_it_writes_no_link_that_still_works(alice: Member, path: str) -> None:
+    token = links.token(alice, "reset", "whatever")
+
+    written = line("Not Found: %s", path.format(token))
+
+    assert written.startswith("INFO - Not Found: /")
+    assert token not in written
+    assert token.rpartition(":")[2] not in written
 
 
 def test_it_numbers_each_answer_anew(db: None) -> None:

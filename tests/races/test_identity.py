@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Barrier
+from threading import Barrier, BoundedSemaphore
 
 import pytest
 
-from accounts import documents, identity, reviews
+from accounts import documents, identity, pictures, reviews
 from accounts.identity import UnderReview
 from accounts.models.identity import IdentityCase, IdentityDocument
 from accounts.models.members import Member
@@ -116,7 +116,10 @@ def test_nobody_is_verified_under_a_name_that_was_not_looked_at(
         assert alice.identity_level == 1
 
 
-def test_one_document_counts_however_many_arrive(alice: Member) -> None:
+def test_one_document_counts_however_many_arrive(
+    alice: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "_AT_ONCE", BoundedSemaphore(4))
     describe(alice)
 
     results = at_once(*[partial(hand_in, alice)] * 4)
