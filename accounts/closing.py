@@ -22,6 +22,8 @@ Obstacle = Callable[[Member], Iterable[str]]
 
 obstacles: list[Obstacle] = []
 
+_LEFT = _("Something is left in this account. Settle it first, or freeze the account.")
+
 
 class WrongAddress(Invalid):
     """What was typed is not the member's e-mail address."""
@@ -65,3 +67,13 @@ def close(*, member: Member, typed_email: str, now: datetime) -> None:
         raise NotEmpty(obstacles=found)
     by = f"member:{member.pk}"
     members.close(member=member, by=by, reason="closed by the member", now=now)
+
+
+def close_for(*, member: Member, by: str, reason: str, now: datetime) -> None:
+    """
+    Close a member's account as an operator, who leaves nothing in it, either: an
+    account with money in it is frozen instead. Raises NotEmpty.
+    """
+    if found := obstacles_of(member):
+        raise NotEmpty(" ".join([str(_LEFT), *found]), obstacles=found)
+    members.close(member=member, by=by, reason=reason, now=now)

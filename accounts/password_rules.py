@@ -20,7 +20,7 @@ from accounts.models.members import Member
 from exchange.lib.errors import Invalid
 
 # Long enough for any pass phrase, short enough that hashing it costs us nothing extra.
-LENGTH_MAX = 1024
+LENGTH_MIN, LENGTH_MAX = 12, 1024
 # What is left of a password without its obvious parts must have so many characters.
 _REST_MIN = 6
 _SITE_WORDS = ("pixiu", "peatio", "exchange", "password", "bitcoin")
@@ -35,6 +35,18 @@ class WeakPassword(Invalid):
 
     code = "weak_password"
     text = _("Please choose another password.")
+
+
+class LengthValidator:
+    """Refuses short passwords, in our words and languages."""
+
+    def validate(self, password: str, user: Member | None = None) -> None:
+        if len(password) < LENGTH_MIN:
+            raise ValidationError(self.get_help_text(), code="password_too_short")
+
+    def get_help_text(self) -> str:
+        words = _("A password has at least %(minimum)d characters.")
+        return words % {"minimum": LENGTH_MIN}
 
 
 class ObviousPasswordValidator:
@@ -61,7 +73,7 @@ def demand_strong(password: str, member: Member) -> None:
     try:
         password_validation.validate_password(password, member)
     except ValidationError as error:
-        raise WeakPassword(" ".join(error.messages)) from error
+        raise WeakPassword(error.messages[0]) from error
 
 
 def _is_obvious(password: str, words: list[str]) -> bool:

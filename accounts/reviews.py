@@ -61,6 +61,13 @@ class NotOpened(NotAllowed):
     text = _("Please open the case first, and say why.")
 
 
+class NoteMissing(Invalid):
+    """The member would be told to read what is not there."""
+
+    code = "note_missing"
+    text = _("Please write the note that the member is asked to read.")
+
+
 class ReasonMissing(Invalid):
     """People will read it for years."""
 
@@ -258,6 +265,8 @@ def _judge(
     row: IdentityDocument, verdict: Verdict, operator: Member, now: datetime
 ) -> None:
     by = _actor(operator)
+    if verdict.reason == IdentityDocument.Reason.OTHER and not verdict.note.strip():
+        raise NoteMissing
     if verdict.reason is None:
         row = states.advance(row, "accept", by=by)
     else:

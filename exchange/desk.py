@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import proofs, throttling
 from accounts.factors import changes
 from accounts.models.members import Member
+from accounts.views.doors import is_ours
 from exchange.lib import audit
 
 _NO_FACTOR = _("Operators need a second factor. Please set one up and sign in with it.")
@@ -55,7 +56,7 @@ class DeskSite(admin.AdminSite):
                 needs_proof = getattr(desk, "needs_fresh_proof", True)
                 if is_deed and needs_proof and not _is_fresh(request):
                     messages.warning(request, _("Not done yet: first prove it is you."))
-                    return way_to_proof(request, back_to=request.get_full_path())
+                    return way_to_proof(request, back_to=_page_of(request))
             return inside(request, *args, **path)
 
         return update_wrapper(guarded, inside)
@@ -83,6 +84,12 @@ def way_to_proof(request: HttpRequest, *, back_to: str) -> HttpResponse:
         messages.warning(request, _NO_FACTOR)
         return redirect("security")
     return redirect(f"{resolve_url('prove')}?{urlencode({'next': back_to})}")
+
+
+def _page_of(request: HttpRequest) -> str:
+    """Return the page a deed was done on; what it was sent to need not be one."""
+    page = request.headers.get("Referer", "")
+    return page if is_ours(request, page) else request.get_full_path()
 
 
 def _is_fresh(request: HttpRequest) -> bool:

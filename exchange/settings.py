@@ -221,10 +221,7 @@ PASSWORD_HASHERS = ["accounts.hashing.Argon2"]
 HASHING_THREADS = env.number("HASHING_THREADS", 1, low=1, high=64)
 HASHING_QUEUE = env.number("HASHING_QUEUE", 3, low=0, high=64)
 AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 12},
-    },
+    {"NAME": "accounts.password_rules.LengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {
         "NAME": "django.contrib.auth.password_validation."

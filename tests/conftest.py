@@ -15,9 +15,10 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connections
+from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
 
 from tests import databases, services
 
@@ -59,6 +60,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             services.demand(marker)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    translation.deactivate()  # what a page spoke last is not the next test's language
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[Callable[[], str]]:
     """Have the template ready; return what makes a copy of it."""
@@ -91,6 +97,21 @@ def _django_db_helper(
                 assert _breaks() == []
         finally:
             connections.close_all()
+
+
+@pytest.fixture(autouse=True)
+def _one_window(settings: Settings) -> None:
+    """
+    Let nobody's counters start anew in the middle of a test: limits of rate restart
+    with the clock, and tests that look at the clock bring their own.
+    """
+    settings.RATE_WINDOW_SECONDS = 10**10
+
+
+@pytest.fixture
+def five_minutes(_one_window: None, settings: Settings) -> None:
+    """Let limits of rate restart as they do, for tests that bring their own clock."""
+    settings.RATE_WINDOW_SECONDS = 300
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import members, roles, sessions
+from accounts import closing, members, roles, sessions
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.sessions import Session
@@ -125,7 +125,7 @@ class MemberAdmin(Kept):
         run_on_each(
             request,
             rows,
-            lambda row, by, reason: members.close(
+            lambda row, by, reason: closing.close_for(
                 member=row, by=by, reason=reason, now=timezone.now()
             ),
         )

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from accounts import proofs
@@ -26,6 +28,8 @@ from accounts.models.members import Member
 from exchange.lib.errors import NotSignedIn
 
 View = Callable[..., HttpResponse]
+
+_NO_FACTOR = _("This needs a second factor. Please add one first.")
 
 
 class Door(Protocol):
@@ -63,7 +67,7 @@ def proof_page(*, password_suffices: bool = False) -> Callable[[View], View]:
     """
     Let members in who have proven in the last five minutes that it is them, each time
     they come; send others to the page that asks. A password suffices, where it does,
-    only to whom has no factor yet.
+    only to whom has no factor yet; elsewhere they are sent to add one.
     """
 
     def door(view: View) -> View:
@@ -78,6 +82,9 @@ def proof_page(*, password_suffices: bool = False) -> Callable[[View], View]:
                     and not changes.has_any(who(request).pk),
                 )
             except proofs.FreshProofRequired:
+                if not (password_suffices or changes.has_any(who(request).pk)):
+                    messages.warning(request, _NO_FACTOR)
+                    return redirect("security")
                 query = urlencode({"next": _here(request)})
                 return redirect(f"{resolve_url('prove')}?{query}")
             return view(request, *args, **path)

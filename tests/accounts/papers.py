@@ -100,7 +100,10 @@ def verdicts(
     case: IdentityCase, **reasons: IdentityDocument.Reason
 ) -> dict[int, reviews.Verdict]:
     waiting = documents.current(case).filter(state="submitted")
-    return {row.pk: reviews.Verdict(reasons.get(row.part)) for row in waiting}
+    return {
+        row.pk: reviews.Verdict(reasons.get(row.part), note="Both sides, please.")
+        for row in waiting
+    }
 
 
 def paper(case: IdentityCase, part: str) -> IdentityDocument:

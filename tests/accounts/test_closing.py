@@ -29,6 +29,18 @@ def fresh(member: Member) -> Member:
     return found
 
 
+def test_an_operator_closes_no_account_with_money_in_it(alice: Member) -> None:
+    fund(alice, "1 btc")
+
+    with pytest.raises(closing.NotEmpty, match="in this account") as refusal:
+        closing.close_for(
+            member=alice, by="operator:1", reason="asked to", now=timezone.now()
+        )
+
+    assert refusal.value.facts["obstacles"]
+    assert fresh(alice).state == "active"
+
+
 @pytest.mark.promise("U-86", "S-18")
 def test_it_closes_an_account_for_good(alice: Member) -> None:
     browser, elsewhere, bot = Client(), Client(), ApiClient(make_token(alice))

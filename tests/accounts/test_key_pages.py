@@ -15,7 +15,7 @@ from accounts import keys, members, tokens
 from accounts.models.members import Member
 from accounts.models.tokens import ApiToken, TokenUse
 from accounts.views import doors
-from tests.makers import ApiClient, make_token, prove
+from tests.makers import ApiClient, enrol_totp, make_token, prove
 from tests.rows import dump
 
 PAGE, NEW = "/account/keys", "/account/keys/new"
@@ -167,6 +167,8 @@ def test_it_asks_for_a_fresh_second_factor(
     monkeypatch.setattr(doors, "resolve_url", lambda name: f"/{name}")
     browser = Client()
     browser.force_login(alice)
+    assert browser.get(url)["Location"] == "/account/security"  # to add one
+    enrol_totp(alice, browser)
     before = dump()
 
     answers = [browser.get(url), browser.post(url, form())]

@@ -215,7 +215,7 @@ def test_it_takes_no_weak_password_and_keeps_the_link(alice: Member) -> None:
     request_reset(alice.email)
     browser, way = Client(), link(alice.email, "reset")
 
-    answer = browser.post(way, {"new": "password12345"})
+    answer = browser.post(way, {"new": "pixiu-password-123"})
 
     assert answer.status_code == 400
     assert b"easy to guess" in answer.content

@@ -90,6 +90,19 @@ def test_a_password_does_no_more_once_there_is_a_factor(
     assert browser.get("/account/security/totp").status_code == 302
 
 
+@pytest.mark.promise("S-20")
+def test_it_sends_who_has_no_factor_to_add_one_where_a_password_is_too_little(
+    alice: Member, browser: Client
+) -> None:
+    """And does not ask for the password again and again."""
+    browser.post("/prove", {"code": PASSWORD})
+
+    answer = browser.get("/account/security/recovery", follow=True)
+
+    assert answer.redirect_chain == [("/account/security", 302)]
+    assert "Please add one first" in answer.content.decode()
+
+
 @pytest.mark.promise("S-20", "S-5")
 def test_nobody_guesses_the_password_here(alice: Member, browser: Client) -> None:
     wrong = [browser.post("/prove", {"code": f"guess {n}"}) for n in range(6)]

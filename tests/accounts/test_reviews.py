@@ -57,6 +57,19 @@ def look(page_id: int, operator: Member, now: Any = NOW) -> bytes:
     return reviews.look(page_id=page_id, operator=operator, now=now)
 
 
+def test_whoever_is_told_to_read_a_note_has_one(
+    case: IdentityCase, olive: Member
+) -> None:
+    open_case(case, olive)
+    given = dict.fromkeys(verdicts(case), reviews.Verdict(Reason.OTHER, "  "))
+
+    with pytest.raises(reviews.NoteMissing):
+        reviews.decide(case_id=case.pk, operator=olive, verdicts=given, now=NOW)
+
+    states = {row.state for row in documents.current(case)}
+    assert states == {"submitted"}
+
+
 def give(case: IdentityCase, operator: Member, **changes: Any) -> IdentityCase:
     terms = {"verdicts": verdicts(case), "now": NOW, **changes}
     return reviews.decide(case_id=case.pk, operator=operator, **terms)

@@ -269,6 +269,7 @@ def test_it_sends_nothing_that_is_too_late(alice: Member, gateway: Gateway) -> N
     assert sms.send_waiting(now=NOW + timedelta(minutes=5)) == 0
 
 
+@pytest.mark.usefixtures("five_minutes")
 def test_it_sends_few_to_a_member(alice: Member, gateway: Gateway) -> None:
     enrol(alice, gateway)
     ask(alice)
@@ -302,6 +303,7 @@ def test_it_sends_few_from_an_address(
         ask(alice)
 
 
+@pytest.mark.usefixtures("five_minutes")
 def test_it_sends_so_many_a_day(
     alice: Member, bob: Member, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

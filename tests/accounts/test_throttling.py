@@ -13,6 +13,7 @@ NOW = datetime(2026, 11, 22, 10, 1, 40, tzinfo=UTC)  # 100 s into a window of 30
 
 
 @pytest.mark.promise("S-51")
+@pytest.mark.usefixtures("five_minutes")
 def test_it_counts_to_the_limit(db: None, settings: Settings) -> None:
     settings.RATE_LIMIT_PER_KEY = 2
 
@@ -24,6 +25,7 @@ def test_it_counts_to_the_limit(db: None, settings: Settings) -> None:
     assert refusal.value.facts == {"limit": 2, "retry_after_seconds": 200}
 
 
+@pytest.mark.usefixtures("five_minutes")
 def test_it_starts_again_with_the_next_window(db: None, settings: Settings) -> None:
     settings.RATE_LIMIT_PER_ADDRESS = 1
     throttling.count_address("192.0.2.1", now=NOW)

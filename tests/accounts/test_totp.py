@@ -283,6 +283,7 @@ def test_it_removes_the_last_factor_with_its_recovery_codes(alice: Member) -> No
 
 
 @pytest.mark.promise("S-28")
+@pytest.mark.usefixtures("five_minutes")
 def test_it_lets_nobody_guess_for_long(alice: Member, bob: Member) -> None:
     secret, others = enrolled(alice), enrolled(bob)
     for _ in range(5):

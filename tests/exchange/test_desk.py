@@ -107,6 +107,21 @@ def test_a_deed_needs_a_fresh_proof(
     assert (before, Member.objects.get(pk=alice.pk).state) == ("active", "frozen")
 
 
+def test_a_proof_leads_back_to_the_page_not_to_the_button(
+    browser: Client, olive: Member
+) -> None:
+    enrol_totp(olive, browser)
+    show(browser, olive, ago=timedelta(minutes=6))
+    page = "http://testserver/admin/accounts/identitycase/1/change/"
+
+    answer = browser.post(
+        "/admin/accounts/identitycase/1/decide", headers={"Referer": page}
+    )
+
+    assert answer["Location"].startswith("/prove?next=")
+    assert answer["Location"].endswith("identitycase%2F1%2Fchange%2F")
+
+
 def test_leaving_needs_no_proof(browser: Client, olive: Member) -> None:
     show(browser, olive, ago=timedelta(minutes=6))
 
