@@ -14,7 +14,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from accounts import proofs, throttling
+from accounts import throttling
 from accounts.factors import (
     checklist,
     keyring,
@@ -25,11 +25,9 @@ from accounts.factors import (
     totp,
 )
 from accounts.forms.factors import CodeForm, LabelForm, NewPasskeyForm, PhoneForm
-from accounts.models.proofs import Proof
 from accounts.views.doors import member_page, proof_page, who
 from accounts.views.showing import respond
 from exchange.lib.errors import ExchangeError, NotFound
-from exchange.lib.transactions import transaction
 
 _READ_AND_WRITE = ["GET", "HEAD", "POST"]
 
@@ -67,7 +65,7 @@ def add_totp(request: HttpRequest) -> HttpResponse:
                 code=form.cleaned_data["code"],
                 now=now,
             )
-            return _added(request, codes, Proof.Factor.TOTP)
+            return _added(request, codes)
         except ExchangeError as refusal:
             error = refusal
     context = {
@@ -121,7 +119,7 @@ def confirm_phone(request: HttpRequest) -> HttpResponse:
                 session_key=session_key,
                 now=now,
             )
-            return _added(request, codes, Proof.Factor.SMS)
+            return _added(request, codes)
         except ExchangeError as refusal:
             error = refusal
     number = sms.number_being_enrolled(member=member, session_key=session_key, now=now)
@@ -149,7 +147,7 @@ def add_passkey(request: HttpRequest) -> HttpResponse:
                 label=form.cleaned_data["label"],
                 now=now,
             )
-            return _added(request, codes, Proof.Factor.PASSKEY)
+            return _added(request, codes)
         except ExchangeError as refusal:
             error = refusal
     context = {
@@ -235,22 +233,9 @@ def cancel_loss(request: HttpRequest) -> HttpResponse:
     return redirect("security")
 
 
-def _added(
-    request: HttpRequest, codes: list[str], factor: Proof.Factor
-) -> HttpResponse:
-    """
-    Go on after a factor was added: what was shown before does for nothing more, and
-    what was shown of the new one proves as much.
-    """
+def _added(request: HttpRequest, codes: list[str]) -> HttpResponse:
+    """Go on after a factor was added; a proof of before does for nothing more."""
     request.session.cycle_key()
-    with transaction():
-        proofs.record(
-            member=who(request),
-            session_key=str(request.session.session_key),
-            purpose=Proof.Purpose.SECURITY,
-            factor=factor,
-            now=timezone.now(),
-        )
     if codes:
         return _show_codes(request, codes)
     messages.success(request, _("Added. Your other sessions have been signed out."))

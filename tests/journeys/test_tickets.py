@@ -55,8 +55,8 @@ def test_a_member_asks_and_comes_back(
     expect(page.get_by_role("heading", name="Where is my deposit?")).to_be_visible()
     look_at(page)
     with page.expect_download() as download:
-        page.get_by_role("link", name="receipt.png").click()
-    assert download.value.suggested_filename == "receipt.png"
+        page.get_by_role("link", name="receipt.jpg").click()
+    assert download.value.suggested_filename == "receipt.jpg"
 
     page.get_by_role("button", name="Close").click()
     page.get_by_role("link", name="Closed").click()
