@@ -31,16 +31,11 @@ NAME_LENGTH_MAX = 100
 
 _SEALED_FOR = "attachments"
 _Kind = Attachment.Kind
-_SUFFIXES = {
-    ".jpg": _Kind.JPEG,
-    ".jpeg": _Kind.JPEG,
-    ".png": _Kind.PNG,
-    ".pdf": _Kind.PDF,
-}
-_MAGIC = {
-    b"\xff\xd8\xff": _Kind.JPEG,
-    b"\x89PNG\r\n\x1a\n": _Kind.PNG,
-    b"%PDF-": _Kind.PDF,
+_TAKEN = {
+    ".jpg": pictures.JPEG,
+    ".jpeg": pictures.JPEG,
+    ".png": pictures.PNG,
+    ".pdf": pictures.PDF,
 }
 # Names are shown and sent in headers: letters of all scripts, nothing that steers.
 _ODD = re.compile(r"[^\w .()+-]")
@@ -124,14 +119,13 @@ def _store(content: bytes) -> str:
 def _checked(sent: Sent) -> tuple[str, Attachment.Kind, bytes]:
     if len(sent.content) > BYTES_MAX:
         raise FileTooLarge
-    kind = next((k for m, k in _MAGIC.items() if sent.content.startswith(m)), None)
-    name = _plain(sent.name)
-    if kind is None or _SUFFIXES.get(PurePosixPath(name).suffix.lower()) != kind:
+    kind, name = pictures.kind_of(sent.content), _plain(sent.name)
+    if kind is None or _TAKEN.get(PurePosixPath(name).suffix.lower()) != kind:
         raise BadFile
-    if kind == _Kind.PDF:
+    if kind is pictures.PDF:
         if b"%%EOF" not in sent.content[-1024:]:
             raise BadFile
-        return name, kind, sent.content
+        return name, _Kind.PDF, sent.content
     anew = _written_anew(sent.content, name)
     return f"{PurePosixPath(name).stem}.jpg", _Kind.JPEG, anew
 

@@ -101,7 +101,9 @@ def add(
     )
     if paper.number:
         content = json.dumps({"number": paper.number}).encode()
-        document.sealed = seal(content, purpose=_SEALED_FOR, bound_to=_label(document))
+        document.sealed = seal(
+            content, purpose=_SEALED_FOR, bound_to=audit.label(document)
+        )
         document.save(update_fields=["sealed"])
     DocumentPage.objects.bulk_create(
         DocumentPage(
@@ -113,7 +115,7 @@ def add(
         )
         for number, page in enumerate(pages, 1)
     )
-    audit.record(by, "document_handed_in", _label(document), kind=paper.kind.value)
+    audit.record(by, "document_handed_in", audit.label(document), kind=paper.kind.value)
     return document
 
 
@@ -131,7 +133,7 @@ def erase(document: IdentityDocument, *, by: str, now: datetime) -> None:
     names = [page.file for page in document.pages.all()]
     document.pages.all().delete()
     IdentityDocument.objects.filter(pk=document.pk).update(sealed=None, erased_at=now)
-    audit.record(by, "document_erased", _label(document), pages=len(names))
+    audit.record(by, "document_erased", audit.label(document), pages=len(names))
     after_commit(lambda: _erase_files(names))
 
 
@@ -146,7 +148,7 @@ def number_of(document: IdentityDocument) -> str:
     if document.sealed is None:
         return ""
     content = unseal(
-        bytes(document.sealed), purpose=_SEALED_FOR, bound_to=_label(document)
+        bytes(document.sealed), purpose=_SEALED_FOR, bound_to=audit.label(document)
     )
     return str(json.loads(content)["number"])
 
@@ -236,7 +238,7 @@ def _scan(document: IdentityDocument, now: datetime) -> bool:
             reason = IdentityDocument.Reason.UNSAFE.value
             states.advance(document, "reject", by="system", reason=reason)
             erase(document, by="system", now=now)
-            audit.alarm(_label(document), "unsafe_document")
+            audit.alarm(audit.label(document), "unsafe_document")
         scanned = {"scanned_at": now} if settings.SCAN_COMMAND else {}
         decided = {} if is_clean else {"decided_at": now}
         IdentityDocument.objects.filter(pk=document.pk).update(**scanned, **decided)
@@ -270,10 +272,6 @@ def _is_clean(pages: Sequence[bytes]) -> bool | None:
 def _digest(paper: Paper) -> str:
     number = re.sub(r"[^A-Z0-9]", "", paper.number.upper())
     return fingerprint(f"{paper.kind}:{number}".encode(), purpose=_SEALED_FOR)
-
-
-def _label(document: IdentityDocument) -> str:
-    return f"{document._meta.label_lower}:{document.pk}"
 
 
 def _erase_files(names: list[str]) -> None:

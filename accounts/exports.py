@@ -66,7 +66,7 @@ def request(*, member: Member, now: datetime) -> DataExport:
         if recent.exclude(state=DataExport.State.FAILED).exists():
             raise AskedToday
         export = DataExport.objects.create(member=member, requested_at=now)
-        audit.record(f"member:{member.pk}", "export_requested", _label(export))
+        audit.record(f"member:{member.pk}", "export_requested", audit.label(export))
     return export
 
 
@@ -89,7 +89,7 @@ def read(*, member: Member, export_id: int, now: datetime) -> bytes:
     except FileNotFoundError as error:
         raise UnknownExport from error
     with transaction():
-        audit.record(f"member:{member.pk}", "export_downloaded", _label(export))
+        audit.record(f"member:{member.pk}", "export_downloaded", audit.label(export))
     return unseal(sealed, purpose=_SEALED_FOR, bound_to=str(export.pk))
 
 
@@ -163,10 +163,6 @@ def _as_json(rows: Iterator[Row]) -> Iterator[str]:
         yield before + json.dumps(row, cls=_Encoder, ensure_ascii=False)
         before = ",\n"
     yield "[]\n" if before == "[\n" else "\n]\n"
-
-
-def _label(export: DataExport) -> str:
-    return f"accounts.dataexport:{export.pk}"
 
 
 def _file(export: DataExport) -> Path:

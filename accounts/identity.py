@@ -144,7 +144,9 @@ def personal_data(case: IdentityCase) -> PersonalData | None:
     """Return what the member says of themselves; None before they said it."""
     if case.sealed is None:
         return None
-    content = unseal(bytes(case.sealed), purpose=_SEALED_FOR, bound_to=_label(case))
+    content = unseal(
+        bytes(case.sealed), purpose=_SEALED_FOR, bound_to=audit.label(case)
+    )
     values = json.loads(content)
     return PersonalData(**values | {"birth_on": date.fromisoformat(values["birth_on"])})
 
@@ -187,9 +189,9 @@ def describe(*, member: Member, data: PersonalData, now: datetime) -> IdentityCa
             else:
                 documents.replace(document, by=by, now=now)
         content = json.dumps(asdict(data), default=date.isoformat).encode()
-        case.sealed = seal(content, purpose=_SEALED_FOR, bound_to=_label(case))
+        case.sealed = seal(content, purpose=_SEALED_FOR, bound_to=audit.label(case))
         case.save(update_fields=["sealed"])
-        audit.record(by, "identity_described", _label(case))
+        audit.record(by, "identity_described", audit.label(case))
         move_level(case, by=by)
     return case
 
@@ -378,7 +380,3 @@ def _demand_sound_paper(paper: Paper, now: datetime) -> None:
 
 def _age(born: date, today: date) -> int:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-
-
-def _label(case: IdentityCase) -> str:
-    return f"{case._meta.label_lower}:{case.pk}"

@@ -18,7 +18,7 @@ from accounts import hashing, notices, password_rules, sessions, tokens
 from accounts.models.members import Member
 from exchange.lib import audit
 from exchange.lib.errors import Conflict, Invalid, NotFound
-from exchange.lib.states import IllegalMove
+from exchange.lib.states import IllegalMove, lock_row
 from exchange.lib.transactions import transaction, transaction_required
 
 _FROM = {
@@ -132,8 +132,7 @@ def normalised(email: str) -> str:
 
 def lock_member(member: Member) -> Member:
     """Lock a member's row until the transaction ends, and return it as it is now."""
-    locked: Member = Member.objects.select_for_update(no_key=True).get(pk=member.pk)
-    return locked
+    return lock_row(member)
 
 
 @transaction_required

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
 
+from accounts.factors import changes
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.session_store import digest_of
@@ -63,8 +64,9 @@ def demand_fresh(
     """
     Return the newest proof for sensitive acts of this session.
 
-    A password suffices only where it is said, which is where the first factor is set
-    up. Raises FreshProofRequired.
+    A password suffices only where it is said, and only for who has no factor: to set
+    up the first one, and for what a factor would not protect. Raises
+    FreshProofRequired.
     """
     fresh = Proof.objects.filter(
         member=member,
@@ -73,7 +75,7 @@ def demand_fresh(
         at__gt=now - FRESH,
         at__lte=now,
     )
-    if not password_suffices:
+    if not password_suffices or changes.has_any(member.pk):
         fresh = fresh.exclude(factor=Proof.Factor.PASSWORD)
     found = fresh.order_by("-at", "-pk").first()
     if found is None:

@@ -132,7 +132,9 @@ def open_case(
         opening = CaseOpening.objects.create(
             case=case, operator=operator, reason=reason, at=now
         )
-        audit.record(_actor(operator), "identity_opened", _label(case), reason=reason)
+        audit.record(
+            _actor(operator), "identity_opened", audit.label(case), reason=reason
+        )
     return opening
 
 
@@ -142,7 +144,7 @@ def release(*, case_id: int, operator: Member) -> None:
         case = documents.lock_case(case_id)
         if case.claimed_by_id == operator.pk:
             _forget_claim(case)
-            audit.record(_actor(operator), "identity_released", _label(case))
+            audit.record(_actor(operator), "identity_released", audit.label(case))
 
 
 def opening_of(
@@ -178,7 +180,7 @@ def look(*, page_id: int, operator: Member, now: datetime) -> bytes:
         audit.record(
             _actor(operator),
             "document_viewed",
-            f"{row.document._meta.label_lower}:{row.document_id}",
+            audit.label(row.document),
             case=case.pk,
             page=row.number,
             reason=opening.reason,
@@ -244,7 +246,7 @@ def reopen(*, case_id: int, operator: Member, reason: str, now: datetime) -> Non
         if case.state == IdentityCase.State.UNVERIFIED:
             return
         case = states.advance(case, "reopen", by=by)
-        audit.record(by, "identity_reopened", _label(case), reason=reason.strip())
+        audit.record(by, "identity_reopened", audit.label(case), reason=reason.strip())
         for row in documents.current(case):
             documents.replace(row, by=by, now=now)
         identity.move_level(case, by=by)
@@ -304,7 +306,3 @@ def _demand_unclaimed(case: IdentityCase, operator: Member, now: datetime) -> No
 
 def _actor(operator: Member) -> str:
     return f"operator:{operator.pk}"
-
-
-def _label(case: IdentityCase) -> str:
-    return f"{case._meta.label_lower}:{case.pk}"

@@ -136,6 +136,16 @@ def came_by_proxy(meta: dict[str, str]) -> bool:
     return _is_ours(meta.get("REMOTE_ADDR", ""))
 
 
+@lru_cache(maxsize=1024)
+def is_within(address: str, networks: tuple[str, ...]) -> bool:
+    """Say whether a client is in one of these networks; what is no address is not."""
+    try:
+        host = ip_address(address)
+    except ValueError:
+        return False
+    return any(host in network for network in _networks(networks))
+
+
 def _count(name: str, limit: int, now: datetime) -> Standing:
     window = _window(now)
     key = _key(name, window)
@@ -165,16 +175,7 @@ def _digest(text: str) -> str:
 
 def _is_ours(address: str) -> bool:
     proxies = tuple(settings.TRUSTED_PROXIES)
-    return bool(proxies) and _is_within(address, proxies)
-
-
-@lru_cache(maxsize=1024)
-def _is_within(address: str, networks: tuple[str, ...]) -> bool:
-    try:
-        host = ip_address(address)
-    except ValueError:
-        return False
-    return any(host in network for network in _networks(networks))
+    return bool(proxies) and is_within(address, proxies)
 
 
 @lru_cache(maxsize=8)

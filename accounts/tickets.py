@@ -70,7 +70,7 @@ def ask(
             waiting_since=now,
         )
         _say(ticket, member, text, now, files=kept)
-        audit.record(f"member:{member.pk}", "asked", _label(ticket))
+        audit.record(f"member:{member.pk}", "asked", audit.label(ticket))
         _tell_support(ticket)
     return ticket
 
@@ -238,10 +238,6 @@ def _tell_support(ticket: Ticket) -> None:
     facts = {"number": ticket.number, "url": f"{settings.SITE_URL}{page}"}
     words = render_to_string("mail/ticket_waiting.txt", facts)
     mail.write(to=settings.SUPPORT_EMAIL, words=words, language="en")
-
-
-def _label(ticket: Ticket) -> str:
-    return f"{ticket._meta.label_lower}:{ticket.pk}"
 
 
 def _subject(words: str) -> str:

@@ -11,21 +11,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import update_wrapper
-from ipaddress import ip_address, ip_network
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import proofs, throttling
-from accounts.factors import changes
 from accounts.models.members import Member
-from accounts.views.doors import is_ours
+from accounts.views import doors
 from exchange.lib import audit
 
 _NO_FACTOR = _("Operators need a second factor. Please set one up and sign in with it.")
@@ -56,7 +53,9 @@ class DeskSite(admin.AdminSite):
                 needs_proof = getattr(desk, "needs_fresh_proof", True)
                 if is_deed and needs_proof and not _is_fresh(request):
                     messages.warning(request, _("Not done yet: first prove it is you."))
-                    return way_to_proof(request, back_to=_page_of(request))
+                    # What a deed was sent to need not be a page.
+                    here = doors.way_back(request, request.get_full_path())
+                    return way_to_proof(request, back_to=here)
             return inside(request, *args, **path)
 
         return update_wrapper(guarded, inside)
@@ -79,17 +78,7 @@ def is_operator(request: HttpRequest) -> bool:
 
 def way_to_proof(request: HttpRequest, *, back_to: str) -> HttpResponse:
     """Send an operator to prove who they are; who has no factor yet, to set one up."""
-    member = cast(Member, request.user)
-    if not changes.has_any(member.pk):
-        messages.warning(request, _NO_FACTOR)
-        return redirect("security")
-    return redirect(f"{resolve_url('prove')}?{urlencode({'next': back_to})}")
-
-
-def _page_of(request: HttpRequest) -> str:
-    """Return the page a deed was done on; what it was sent to need not be one."""
-    page = request.headers.get("Referer", "")
-    return page if is_ours(request, page) else request.get_full_path()
+    return doors.way_to_proof(request, back_to=back_to, no_factor=_NO_FACTOR)
 
 
 def _is_fresh(request: HttpRequest) -> bool:
@@ -112,11 +101,5 @@ def _note_superuser(request: HttpRequest) -> None:
 
 
 def _is_near(address: str) -> bool:
-    if not settings.DESK_NETWORKS:
-        return True
-    try:
-        host = ip_address(address)
-    except ValueError:
-        return False
-    networks = (ip_network(text, strict=False) for text in settings.DESK_NETWORKS)
-    return any(host in network for network in networks)
+    networks = tuple(settings.DESK_NETWORKS)
+    return not networks or throttling.is_within(address, networks)

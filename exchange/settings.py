@@ -330,6 +330,7 @@ MAILBOX_PAGE = not PRODUCTION and not MAIL_URL
 
 # Where it is told that a member waits for an answer; unset: nowhere.
 SUPPORT_EMAIL = env.text("SUPPORT_EMAIL")
+
 # --- Second factors ---------------------------------------------------------------
 
 # Where codes by SMS are posted: see accounts.factors.sms_gateways. Unset, they are
@@ -338,6 +339,7 @@ SMS_URL = env.text("SMS_URL")
 if SMS_URL and not SMS_URL.startswith(("https://", "http://")):
     raise env.BadEnvironment(f"SMS_URL must be an address, not {SMS_URL!r}.")
 SMS_TOKEN = env.secret("SMS_TOKEN", kept_in=None) if SMS_URL else ""
+
 # --- Identity check ---------------------------------------------------------------
 
 IDENTITY_AGE_MIN = env.number("IDENTITY_AGE_MIN", 18, high=120)

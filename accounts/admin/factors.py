@@ -20,7 +20,7 @@ from accounts.models.factors import (
     Totp,
 )
 from accounts.models.members import Member
-from exchange.lib.admin import ReadOnly, WithReason, run_on_each
+from exchange.lib.admin import ReadOnly, WithReason, may, run_on_each
 
 
 @admin.register(Totp)
@@ -93,8 +93,7 @@ class FactorLossAdmin(ReadOnly):
     action_form = WithReason
     actions = ("approve", "refuse")
 
-    def has_decide_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("accounts.decide_factorloss")
+    has_decide_permission = may("accounts.decide_factorloss")
 
     @admin.action(
         description=_("Approve: remove all factors in three days"),

@@ -5,7 +5,6 @@ answer. Answers go to the member; notes stay among operators.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
@@ -26,7 +25,7 @@ from accounts.models.members import Member
 from accounts.models.tickets import Attachment, Comment, ReadMark, Ticket
 from accounts.views.tickets import as_download
 from exchange.lib import audit
-from exchange.lib.admin import ReadOnly, may
+from exchange.lib.admin import ReadOnly, do_to_each, may
 from exchange.lib.errors import ExchangeError
 
 
@@ -126,12 +125,12 @@ class TicketAdmin(ReadOnly):
 
     @admin.action(description=_("Close"), permissions=["answer"])
     def close(self, request: HttpRequest, rows: QuerySet[Ticket]) -> None:
-        self._move(request, rows, lambda row, by: tickets.close(ticket=row, by=by))
+        do_to_each(request, rows, lambda row, by: tickets.close(ticket=row, by=by))
 
     @admin.action(description=_("Reopen"), permissions=["answer"])
     def reopen(self, request: HttpRequest, rows: QuerySet[Ticket]) -> None:
         now = timezone.now()
-        self._move(
+        do_to_each(
             request, rows, lambda row, by: tickets.reopen(ticket=row, by=by, now=now)
         )
 
@@ -169,20 +168,6 @@ class TicketAdmin(ReadOnly):
             self.message_user(request, error.message, "ERROR")
         else:
             self.message_user(request, f"{ticket}: said.")
-
-    def _move(
-        self,
-        request: HttpRequest,
-        rows: QuerySet[Ticket],
-        deed: Callable[[Ticket, str], None],
-    ) -> None:
-        for row in rows:
-            try:
-                deed(row, f"operator:{request.user.pk}")
-            except ExchangeError as error:
-                self.message_user(request, f"{row}: {error.message}", "ERROR")
-            else:
-                self.message_user(request, f"{row}: done.")
 
 
 @admin.register(Comment)

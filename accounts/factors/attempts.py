@@ -10,10 +10,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from accounts import throttling
-from exchange.lib.errors import Refused, TooMany
+from accounts.attempts import TooManyAttempts
+from exchange.lib.errors import Refused
 
 
 class WrongCode(Refused):
@@ -24,21 +24,6 @@ class WrongCode(Refused):
         "This did not match. A code works once and for a short time: please wait for"
         " the next one, or ask for a new one."
     )
-
-
-class TooManyAttempts(TooMany):
-    """Nobody guesses for long. Facts: retry_after_seconds."""
-
-    code = "too_many_attempts"
-
-    def __init__(self, seconds: int) -> None:
-        minutes = -(-seconds // 60)
-        message = ngettext(
-            "Too many attempts. Please try again in %(minutes)d minute.",
-            "Too many attempts. Please try again in %(minutes)d minutes.",
-            minutes,
-        ) % {"minutes": minutes}
-        super().__init__(message, retry_after_seconds=seconds)
 
 
 def count(*, member_id: int, now: datetime) -> None:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
-from django.conf import settings
-from django.utils.crypto import salted_hmac
-
 from accounts import notices
 from accounts.factors.attempts import WrongCode
 from accounts.models.factors import RecoveryCode
 from accounts.models.members import Member
 from exchange.lib import audit
+from exchange.lib.sealed import fingerprint
 from exchange.lib.transactions import transaction, transaction_required
 
 COUNT = 10
@@ -90,9 +88,4 @@ def _normalised(code: str) -> str:
 
 def _digest(member: Member, code: str) -> str:
     # The master key, not SECRET_KEY: codes on paper outlive a change of that.
-    return salted_hmac(
-        "accounts.factors.recovery",
-        f"{member.pk}|{code}",
-        secret=settings.PIXIU_MASTER_KEY,
-        algorithm="sha256",
-    ).hexdigest()
+    return fingerprint(f"{member.pk}|{code}".encode(), purpose="recovery")

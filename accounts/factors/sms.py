@@ -16,7 +16,7 @@ import phonenumbers
 from django.conf import settings
 from django.db.models import Q
 from django.utils import translation
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from phonenumbers import NumberParseException, PhoneNumberType, ValidationResult
@@ -30,7 +30,7 @@ from accounts.models.proofs import Proof
 from accounts.session_store import digest_of
 from exchange.lib import audit
 from exchange.lib.errors import Invalid, NotFound, Refused, TooMany, UpstreamError
-from exchange.lib.sealed import seal, unseal
+from exchange.lib.sealed import fingerprint, seal, unseal
 from exchange.lib.transactions import transaction, transaction_required
 
 log = logging.getLogger(__name__)
@@ -360,9 +360,4 @@ def _send(code: SmsCode, now: datetime) -> bool:
 
 
 def _digest(pk: int, code: str) -> str:
-    return salted_hmac(
-        "accounts.factors.sms",
-        f"{pk}|{code}",
-        secret=settings.PIXIU_MASTER_KEY,
-        algorithm="sha256",
-    ).hexdigest()
+    return fingerprint(f"{pk}|{code}".encode(), purpose=_SEALED_FOR)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -26,6 +26,9 @@ from accounts import proofs
 from accounts.factors import changes
 from accounts.models.members import Member
 from exchange.lib.errors import NotSignedIn
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 View = Callable[..., HttpResponse]
 
@@ -78,15 +81,12 @@ def proof_page(*, password_suffices: bool = False) -> Callable[[View], View]:
                     member=who(request),
                     session_key=str(request.session.session_key),
                     now=timezone.now(),
-                    password_suffices=password_suffices
-                    and not changes.has_any(who(request).pk),
+                    password_suffices=password_suffices,
                 )
             except proofs.FreshProofRequired:
-                if not (password_suffices or changes.has_any(who(request).pk)):
-                    messages.warning(request, _NO_FACTOR)
-                    return redirect("security")
-                query = urlencode({"next": _here(request)})
-                return redirect(f"{resolve_url('prove')}?{query}")
+                if password_suffices:
+                    return _to_prove(_here(request))
+                return way_to_proof(request, back_to=_here(request))
             return view(request, *args, **path)
 
         return _marked(never_cache(_signed_in(guarded)), "proof")
@@ -99,10 +99,31 @@ def who(request: HttpRequest) -> Member:
     return cast(Member, request.user)
 
 
-def way_back(request: HttpRequest) -> str:
+def way_back(request: HttpRequest, otherwise: str = "") -> str:
     """Return the page of ours the browser says it comes from; else the overview."""
     came_from = request.headers.get("Referer", "")
-    return came_from if is_ours(request, came_from) else resolve_url("account")
+    if is_ours(request, came_from):
+        return came_from
+    return otherwise or resolve_url("account")
+
+
+def way_to_proof(
+    request: HttpRequest, *, back_to: str, no_factor: str | StrPromise = _NO_FACTOR
+) -> HttpResponse:
+    """
+    Send a member to prove again that it is them, and then back; who has no factor yet,
+    to add one, and say why.
+    """
+    if not changes.has_any(who(request).pk):
+        messages.warning(request, no_factor)
+        return redirect("security")
+    return _to_prove(back_to)
+
+
+def next_of(request: HttpRequest, otherwise: str) -> str:
+    """Return where to go on: `next`, unless it leads to somebody else's site."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    return wanted if is_ours(request, wanted) else resolve_url(otherwise)
 
 
 def is_ours(request: HttpRequest, url: str) -> bool:
@@ -121,6 +142,10 @@ def _signed_in(view: View) -> View:
         return view(request, *args, **path)
 
     return guarded
+
+
+def _to_prove(back_to: str) -> HttpResponse:
+    return redirect(f"{resolve_url('prove')}?{urlencode({'next': back_to})}")
 
 
 def _here(request: HttpRequest) -> str:

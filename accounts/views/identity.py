@@ -117,9 +117,7 @@ def _take(request: HttpRequest, kind: type[PaperForm]) -> HttpResponse:
     except ExchangeError as error:
         form.add_error(_field(form, error), error.message)
         answer = _ask_paper(request, form, status=refusals.status_of(error))
-        if answer.status_code in {429, 503}:
-            answer["Retry-After"] = str(refusals.retry_after_seconds(error))
-        return answer
+        return refusals.with_pause(answer, error)
     return _go_on(case)
 
 

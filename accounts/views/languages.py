@@ -18,14 +18,19 @@ def choose(request: HttpRequest) -> HttpResponse:
     back, language = request.POST.get("next", ""), request.POST.get("language", "")
     answer = redirect(back if is_ours(request, back) else resolve_url("home"))
     if languages.is_known(language):
-        answer.set_cookie(
-            settings.LANGUAGE_COOKIE_NAME,
-            language,
-            max_age=settings.LANGUAGE_COOKIE_AGE,
-            secure=settings.LANGUAGE_COOKIE_SECURE,
-            httponly=True,
-            samesite="Lax",
-        )
+        remember(answer, language)
         if request.user.is_authenticated:
             languages.choose(member=who(request), language=language)
     return answer
+
+
+def remember(answer: HttpResponse, language: str) -> None:
+    """Let this browser speak a language, also to who has not signed in."""
+    answer.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME,
+        language,
+        max_age=settings.LANGUAGE_COOKIE_AGE,
+        secure=settings.LANGUAGE_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )

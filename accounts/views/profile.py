@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import profile
 from accounts.forms.profile import MailPhraseForm, ProfileForm
 from accounts.models.members import Member
+from accounts.views import languages
 from accounts.views.doors import member_page, proof_page, who
 from exchange.lib import refusals
 from exchange.lib.errors import Invalid
@@ -83,15 +84,7 @@ def _show(request: HttpRequest, form: ProfileForm, status: int = 200) -> HttpRes
 
 def _keep_language(answer: HttpResponse, member: Member) -> None:
     """Let the pages for visitors, in this browser, speak the same language."""
-    name = settings.LANGUAGE_COOKIE_NAME
-    if not member.language:
-        answer.delete_cookie(name, samesite="Lax")
-        return
-    answer.set_cookie(
-        name,
-        member.language,
-        max_age=settings.LANGUAGE_COOKIE_AGE,
-        secure=settings.LANGUAGE_COOKIE_SECURE,
-        httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
-        samesite="Lax",
-    )
+    if member.language:
+        languages.remember(answer, member.language)
+    else:
+        answer.delete_cookie(settings.LANGUAGE_COOKIE_NAME, samesite="Lax")

@@ -9,8 +9,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.factors import keyring
 from accounts.models.proofs import Proof
-from accounts.views.doors import member_page, who
-from accounts.views.showing import Asking, next_of
+from accounts.views.doors import member_page, next_of, who
+from accounts.views.showing import Asking
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -12,8 +12,8 @@ from accounts import sign_in
 from accounts.factors import losses, second_step
 from accounts.forms.factors import LossForm
 from accounts.models.proofs import Proof
-from accounts.views.doors import public
-from accounts.views.showing import Asking, next_of, respond
+from accounts.views.doors import next_of, public
+from accounts.views.showing import Asking, respond
 from exchange.lib.errors import ExchangeError
 
 _READ_AND_WRITE = ["GET", "HEAD", "POST"]

@@ -27,9 +27,8 @@ from accounts.forms.factors import (
 )
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
-from accounts.views.doors import is_ours
 from exchange.lib import refusals
-from exchange.lib.errors import ExchangeError, TooMany
+from exchange.lib.errors import ExchangeError
 
 WAYS = {
     Factor.PASSKEY: _("a passkey"),
@@ -149,19 +148,11 @@ def respond(
     elif form and form.errors:
         status = 400
     page = render(request, f"accounts/{template}.html", context, status=status)
-    if isinstance(error, TooMany):
-        page["Retry-After"] = str(refusals.retry_after_seconds(error))
-    return page
+    return refusals.with_pause(page, error) if error else page
 
 
 def _is_seen(form: forms.Form, name: str) -> bool:
     return name in form.fields and not form.fields[name].widget.is_hidden
-
-
-def next_of(request: HttpRequest, otherwise: str) -> str:
-    """Return where to go on: `next`, unless it leads to somebody else's site."""
-    wanted = request.POST.get("next") or request.GET.get("next") or ""
-    return wanted if is_ours(request, wanted) else resolve_url(otherwise)
 
 
 def _ways(held: Keyring) -> list[Factor]:

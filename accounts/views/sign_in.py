@@ -14,7 +14,7 @@ from accounts import sign_in
 from accounts.factors import second_step
 from accounts.forms.sign_in import SignInForm
 from accounts.middleware import ENDED_COOKIE_NAME
-from accounts.views.doors import is_ours, public
+from accounts.views.doors import next_of, public
 from accounts.views.form_pages import ask, ask_again
 from exchange.lib.errors import ExchangeError
 
@@ -26,18 +26,17 @@ _PAGE = "accounts/sign_in.html"
 @public
 def enter(request: HttpRequest) -> HttpResponse:
     """Ask for e-mail and password, then go on to where the member wanted to be."""
+    onward = next_of(request, "home")
     if request.method != "POST":
         if request.user.is_authenticated:
-            return redirect(_next(request))
+            return redirect(onward)
         has_ended = ENDED_COOKIE_NAME in request.COOKIES
-        answer = ask(
-            request, _PAGE, SignInForm(), next=_next(request), has_ended=has_ended
-        )
+        answer = ask(request, _PAGE, SignInForm(), next=onward, has_ended=has_ended)
         answer.delete_cookie(ENDED_COOKIE_NAME, samesite="Lax")
         return answer
     form = SignInForm(request.POST)
     if not form.is_valid():
-        return ask(request, _PAGE, form, next=_next(request))
+        return ask(request, _PAGE, form, next=onward)
     try:
         sign_in.sign_in(
             request,
@@ -46,11 +45,11 @@ def enter(request: HttpRequest) -> HttpResponse:
             now=timezone.now(),
         )
     except ExchangeError as error:
-        return ask_again(request, _PAGE, form, error, next=_next(request))
+        return ask_again(request, _PAGE, form, error, next=onward)
     if second_step.is_waiting(request.session):
-        query = urlencode({"next": _next(request)})
+        query = urlencode({"next": onward})
         return redirect(f"{resolve_url('verify')}?{query}")
-    return redirect(_next(request))
+    return redirect(onward)
 
 
 @require_POST
@@ -61,9 +60,3 @@ def leave(request: HttpRequest) -> HttpResponse:
     answer = redirect("home")
     answer["Clear-Site-Data"] = '"cache"'
     return answer
-
-
-def _next(request: HttpRequest) -> str:
-    """Return where to go on: `next`, unless it leads to somebody else's site."""
-    wanted = request.POST.get("next") or request.GET.get("next") or ""
-    return wanted if is_ours(request, wanted) else resolve_url("home")

@@ -21,7 +21,7 @@ from accounts.forms.tickets import ReplyForm, TicketForm
 from accounts.models.tickets import Attachment, Ticket
 from accounts.views.doors import member_page, who
 from exchange.lib import refusals
-from exchange.lib.errors import ExchangeError, TooMany
+from exchange.lib.errors import ExchangeError
 
 # Whoever opens it in a browser all the same: nothing in it may run or load.
 _SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
@@ -144,7 +144,5 @@ def _refused(
 ) -> HttpResponse:
     is_file = isinstance(error, attachments.BadFile)
     form.add_error("attachments" if is_file else None, error.message)
-    answer: HttpResponse = page(request, form, status=refusals.status_of(error))
-    if isinstance(error, TooMany):
-        answer["Retry-After"] = str(refusals.retry_after_seconds(error))
-    return answer
+    answer = page(request, form, status=refusals.status_of(error))
+    return refusals.with_pause(answer, error)

@@ -142,10 +142,17 @@ def run_on_each(
     if not reason:
         messages.error(request, _("Nothing done: please type a reason."))
         return
+    do_to_each(request, rows, lambda row, by: deed(row, by, reason))
+
+
+def do_to_each(
+    request: HttpRequest, rows: QuerySet[Any], deed: Callable[[Any, str], object]
+) -> None:
+    """Do the same where no reason is asked for."""
     by = f"operator:{request.user.pk}"
     for row in rows:
         try:
-            deed(row, by, reason)
+            deed(row, by)
         except ExchangeError as error:
             messages.error(request, f"{row}: {error.message}")
         else:

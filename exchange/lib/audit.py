@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import logging
 
+from django.db.models import Model
+
 from exchange.lib import origin
 from exchange.lib.models import AuditRecord
 
@@ -25,6 +27,14 @@ def record(actor: str, action: str, subject: str, **facts: object) -> AuditRecor
     JSON-able and hold no secrets.
     """
     return _write(actor, action, subject, facts)
+
+
+def label(row: Model) -> str:
+    """
+    Return how a row is named as a subject: "accounts.ticket:7". Sealed columns are
+    bound to this name, too: it must not change.
+    """
+    return f"{row._meta.label_lower}:{row.pk}"
 
 
 def alarm(subject: str, action: str, **facts: object) -> AuditRecord:

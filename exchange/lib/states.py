@@ -52,9 +52,9 @@ def advance(row: Row, move: str, *, by: str, field: str = "state", **facts: Any)
     except TransitionNotAllowed as error:
         raise IllegalMove(state=str(before), move=move) from error
     fresh.save()
-    label = f"{fresh._meta.label_lower}:{fresh.pk}"
     after = str(getattr(fresh, field))
-    audit.record(by, f"{move}", label, before=str(before), after=after, **facts)
+    subject = audit.label(fresh)
+    audit.record(by, move, subject, before=str(before), after=after, **facts)
     return fresh
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from accounts import throttling
-from accounts.factors import attempts, keyring, sms, sms_gateways
+from accounts.attempts import TooManyAttempts
+from accounts.factors import keyring, sms, sms_gateways
 from accounts.factors.attempts import WrongCode
 from accounts.factors.keyring import Shown
 from accounts.models.factors import Phone, SmsCode
@@ -275,7 +276,7 @@ def test_it_sends_few_to_a_member(alice: Member, gateway: Gateway) -> None:
     ask(alice)
     ask(alice)
 
-    with pytest.raises(attempts.TooManyAttempts) as refusal:
+    with pytest.raises(TooManyAttempts) as refusal:
         ask(alice, address="198.51.100.1")
 
     assert refusal.value.facts["retry_after_seconds"] == 300
@@ -289,7 +290,7 @@ def test_it_sends_few_to_a_number(
     for member in (alice, bob, mallory):
         enrol(member, gateway)
 
-    with pytest.raises(attempts.TooManyAttempts):
+    with pytest.raises(TooManyAttempts):
         enrol(olive, gateway)
 
 
@@ -299,7 +300,7 @@ def test_it_sends_few_from_an_address(
     enrol(alice, gateway)
     monkeypatch.setattr(throttling, "SMS_PER_ADDRESS", 1)
 
-    with pytest.raises(attempts.TooManyAttempts):
+    with pytest.raises(TooManyAttempts):
         ask(alice)
 
 

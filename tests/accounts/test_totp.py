@@ -10,7 +10,8 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.factors import attempts, keyring, recovery, totp
+from accounts.attempts import TooManyAttempts
+from accounts.factors import keyring, recovery, totp
 from accounts.factors.attempts import WrongCode
 from accounts.factors.keyring import Shown
 from accounts.models.factors import Totp
@@ -290,7 +291,7 @@ def test_it_lets_nobody_guess_for_long(alice: Member, bob: Member) -> None:
         with pytest.raises(WrongCode):
             show(alice, "000000")
 
-    with pytest.raises(attempts.TooManyAttempts) as refusal:
+    with pytest.raises(TooManyAttempts) as refusal:
         show(alice, code_of(secret, NOW))
 
     assert refusal.value.facts == {"retry_after_seconds": 290}
@@ -315,7 +316,7 @@ def test_it_counts_attempts_over_all_factors_and_purposes(alice: Member) -> None
         with pytest.raises(WrongCode):
             keyring.check(member=alice, shown=shown, now=NOW)
 
-    with pytest.raises(attempts.TooManyAttempts):
+    with pytest.raises(TooManyAttempts):
         show(alice, code_of(secret, NOW))
 
 
