@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
+from accounts.factors import sms_gateways
 from accounts.hashing import Argon2
 from accounts.models.members import Member
-from tests.makers import ApiClient, make_member, make_token
+from tests.makers import ApiClient, make_member, make_token, prove
 
 _numbers = itertools.count(1)
 
@@ -35,6 +37,19 @@ def documents_dir(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> Pa
     folder = tmp_path_factory.getbasetemp() / f"documents-{next(_numbers)}"
     settings.DOCUMENTS_DIR = folder
     return folder
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have codes by SMS end up in a list."""
+    sent: list[str] = []
+
+    class Gateway:
+        def send(self, *, number: str, text: str, reference: str) -> None:
+            sent.append(text)
+
+    monkeypatch.setattr(sms_gateways, "chosen", Gateway)
+    return sent
 
 
 @pytest.fixture
@@ -65,3 +80,12 @@ def alices_bot(alice: Member) -> ApiClient:
 @pytest.fixture
 def bobs_bot(bob: Member) -> ApiClient:
     return ApiClient(make_token(bob))
+
+
+@pytest.fixture
+def desk(olive: Member) -> Client:
+    """Olive's browser, signed in, and freshly proven to be hers."""
+    client = Client()
+    client.force_login(olive)
+    prove(client, olive)
+    return client

@@ -24,14 +24,6 @@ CASES = "/admin/accounts/identitycase/"
 
 
 @pytest.fixture
-def desk(olive: Member) -> Client:
-    client = Client()
-    client.force_login(olive)
-    prove(client, olive)
-    return client
-
-
-@pytest.fixture
 def case(alice: Member) -> IdentityCase:
     return send(alice, timezone.now())
 

@@ -11,7 +11,7 @@ from django.contrib.auth import SESSION_KEY
 from django.test import Client
 from django.utils import timezone
 
-from accounts.factors import keyring, passkeys, recovery, sms, sms_gateways
+from accounts.factors import keyring, passkeys, recovery, sms
 from accounts.models.factors import SmsCode
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
@@ -218,15 +218,8 @@ def test_it_lets_in_with_a_recovery_code_once(alice: Member, browser: Client) ->
 
 
 def test_it_lets_in_with_a_code_by_sms(
-    alice: Member, browser: Client, monkeypatch: pytest.MonkeyPatch
+    alice: Member, browser: Client, texts: list[str]
 ) -> None:
-    texts: list[str] = []
-
-    class Gateway:
-        def send(self, *, number: str, text: str, reference: str) -> None:
-            texts.append(text)
-
-    monkeypatch.setattr(sms_gateways, "chosen", Gateway)
     now = timezone.now()
     sms.send_enrolment_code(
         member=alice,

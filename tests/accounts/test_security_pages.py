@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.factors import keyring, passkeys, recovery, sms, sms_gateways
+from accounts.factors import keyring, passkeys, recovery, sms
 from accounts.models.factors import Passkey, Phone, RecoveryCode, SmsCode, Totp
 from accounts.models.members import Member
 from accounts.models.sessions import Session
@@ -39,18 +39,6 @@ def browser(alice: Member) -> Client:
     client = Client()
     client.force_login(alice)
     return client
-
-
-@pytest.fixture
-def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    sent: list[str] = []
-
-    class Gateway:
-        def send(self, *, number: str, text: str, reference: str) -> None:
-            sent.append(text)
-
-    monkeypatch.setattr(sms_gateways, "chosen", Gateway)
-    return sent
 
 
 def words(answer: Answer) -> str:

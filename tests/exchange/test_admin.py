@@ -17,21 +17,12 @@ from accounts.models.members import Member
 from accounts.models.tokens import ApiToken
 from exchange.lib.models import AuditRecord
 from markets.models import Market, Order, StateRequest
-from tests.makers import ApiClient, fund, make_token, match, prove
+from tests.makers import ApiClient, fund, make_token, match
 
 OURS = ("accounts", "wallets", "markets", "lib")
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
 # Everything else is written by the exchange alone.
 EDITABLE = {"Currency", "IdentityLevel", "Market", "Member", "Ticket"}
-
-
-@pytest.fixture
-def desk(olive: Member) -> Client:
-    """Olive's browser, signed in, and freshly proven to be hers."""
-    client = Client()
-    client.force_login(olive)
-    prove(client, olive)
-    return client
 
 
 def url(model: type[Model], page: str, *args: Any) -> str:

@@ -69,8 +69,12 @@ class Exchange:
 
     def admit(self) -> None:
         """Let all members of the session join at once: a process for each is slow."""
+        self.run(_JOINING)
+
+    def run(self, command: str) -> None:
+        """Run some Python within the exchange, in a process of its own."""
         subprocess.run(
-            [sys.executable, "manage.py", "shell", "--command", _JOINING],
+            [sys.executable, "manage.py", "shell", "--command", command],
             cwd=ROOT,
             env=self.environment,
             check=True,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -15,7 +13,6 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.databases import ROOT
 from tests.journeys.conftest import PASSWORD, Exchange
 from tests.journeys.watched import SIZES, look_at
 
@@ -34,18 +31,6 @@ for session in Session.objects.filter(member__email={email!r}):
         factor="totp",
     )
 """
-
-
-def prove(exchange: Exchange, email: str) -> None:
-    command = _PROVING.format(email=email)
-    subprocess.run(
-        [sys.executable, "manage.py", "shell", "--command", command],
-        cwd=ROOT,
-        env=exchange.environment,
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
 
 
 def status_of(exchange: Exchange, access_key: str, secret_key: str) -> int:
@@ -75,7 +60,7 @@ def test_a_key_is_made_used_changed_and_revoked(
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("You have no keys.")).to_be_visible()
     look_at(page)
-    prove(exchange, email)
+    exchange.run(_PROVING.format(email=email))
 
     page.get_by_role("link", name="Create a key").click()
     page.get_by_label("Name").fill("Robot")

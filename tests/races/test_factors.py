@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import throttling
-from accounts.factors import keyring, passkeys, recovery, sms, sms_gateways, totp
+from accounts.factors import keyring, passkeys, recovery, sms, totp
 from accounts.factors.attempts import WrongCode
 from accounts.factors.keyring import Shown
 from accounts.models.factors import Totp
@@ -86,16 +86,7 @@ def test_it_takes_a_recovery_code_once(alice: Member) -> None:
     assert recovery.count_left(alice.pk) == 9
 
 
-def test_it_takes_a_code_by_sms_once(
-    alice: Member, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    texts: list[str] = []
-
-    class Gateway:
-        def send(self, *, number: str, text: str, reference: str) -> None:
-            texts.append(text)
-
-    monkeypatch.setattr(sms_gateways, "chosen", Gateway)
+def test_it_takes_a_code_by_sms_once(alice: Member, texts: list[str]) -> None:
     terms = {"member": alice, "session_key": "a", "address": "", "now": NOW}
     sms.send_enrolment_code(number="+4915112345678", **terms)  # type: ignore[arg-type]  # as named
     sms.send_waiting(now=NOW)
