@@ -350,6 +350,16 @@ DOCUMENTS_DIR = DATA_DIR / "documents"
 # is not: clamdscan --no-summary -
 SCAN_COMMAND = env.text("SCAN_COMMAND")
 
+# --- Chains -----------------------------------------------------------------------
+
+# The node of each coin, and the wallet on it: BTC_RPC_URL=http://user:password@host:8332/wallet/hot
+CHAIN_URLS = env.secrets_ending("_RPC_URL")
+for _code, _url in CHAIN_URLS.items():
+    if not _url.startswith(("http://", "https://")) or "@" not in _url:
+        raise env.BadEnvironment(
+            f"{_code.upper()}_RPC_URL must read http://user:password@host:port/wallet/…"
+        )
+
 # --- Interfaces -------------------------------------------------------------------
 
 REST_FRAMEWORK = {

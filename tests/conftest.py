@@ -1,6 +1,7 @@
 """
 What every test stands on: a session with a server, a database for who asks, services
-for who needs them. The people in the tests are in people.py.
+for who needs them. The people in the tests are in people.py, nodes of coins in
+nodes.py.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     django.setup()
     # Not earlier: it imports models.
     config.pluginmanager.import_plugin("tests.people")
+    config.pluginmanager.import_plugin("tests.nodes")
 
 
 def pytest_unconfigure() -> None:

@@ -20,6 +20,8 @@ import pika
 import pytest
 from pika.exceptions import AMQPError
 
+# Where Debian has the program itself; /usr/bin has a script around it.
+LITECOIND = "/usr/lib/litecoin/litecoind"
 _DEFAULT_AMQP_URL = "amqp://guest:guest@127.0.0.1:5672/%2F"
 
 
@@ -92,7 +94,7 @@ def _browser_missing() -> str:
 
 @functools.cache
 def _node_missing() -> str:
-    return "" if shutil.which("litecoind") else "litecoind is not installed"
+    return "" if os.access(LITECOIND, os.X_OK) else "litecoind is not installed"
 
 
 _PROBES = {

@@ -24,7 +24,7 @@ from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from exchange.lib.columns import column
-from exchange.lib.errors import BrokenPromise, Refused
+from exchange.lib.errors import BrokenPromise, Conflict, Refused
 from exchange.lib.money import EXACT, ZERO, is_multiple, plain
 from exchange.lib.transactions import transaction, transaction_required
 from wallets.models.currencies import Currency
@@ -54,6 +54,13 @@ class BadAmount(Refused):
     """Nothing, or more digits than the ledger keeps of the currency. Facts: digits."""
 
     code = "bad_amount"
+
+
+class AlreadyPosted(Conflict):
+    """The books have this already. Facts: cause."""
+
+    code = "already_posted"
+    text = _("This has been booked already.")
 
 
 class BadMove(BrokenPromise):
@@ -182,6 +189,24 @@ def post(moves: Sequence[Move], *, at: datetime) -> list[NewBalance]:
         balances = _apply(cursor, {id: changes[id] for id in members})
         cursor.execute(_INSERT_ENTRIES, [at, *_columns(moves)])
     return balances
+
+
+@transaction_required
+def post_once(cause: str, moves: Sequence[Move], *, at: datetime) -> list[NewBalance]:
+    """
+    As `post`, for what may only ever happen once, whoever asks for it again.
+
+    Raises AlreadyPosted, and the caller's transaction must then end.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO wallets_posting (cause, at) VALUES (%s, %s)"
+            " ON CONFLICT DO NOTHING",
+            [cause, at],
+        )
+        if cursor.rowcount != 1:
+            raise AlreadyPosted(cause=cause)
+    return post(moves, at=at)
 
 
 @transaction_required

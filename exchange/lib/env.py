@@ -57,6 +57,20 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def secrets_ending(suffix: str) -> dict[str, str]:
+    """
+    Return every secret whose name ends so, by the beginning of its name in lower case:
+    BTC_RPC_URL, or BTC_RPC_URL_FILE, is {"btc": …} for "_RPC_URL".
+    """
+    names = {name.removesuffix("_FILE") for name in os.environ}
+    ours = sorted(name for name in names if name.endswith(suffix))
+    return {
+        name.removesuffix(suffix).lower(): secret(name, kept_in=None)
+        for name in ours
+        if text(name) or text(f"{name}_FILE")
+    }
+
+
 def secret(name: str, *, kept_in: Path | None) -> str:
     """
     Read a secret: the variable, else the file NAME_FILE points to, else one of

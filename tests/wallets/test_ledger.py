@@ -355,3 +355,13 @@ def test_it_agrees_with_a_naive_book_after_any_moves(
         assert purse(who) == (naive[name, "a"], naive[name, "l"])
     broken = {each.id for each in invariants.check_all(replaying=False)}
     assert broken <= {"I-4"}
+
+
+def test_one_cause_is_booked_once(alice: Member, bob: Member) -> None:
+    fund(alice, "10 cny")
+    moved = move(of(alice), of(bob), "4")
+    with transaction():
+        ledger.post_once("test:1", [moved], at=NOW)
+    with pytest.raises(ledger.AlreadyPosted), transaction():
+        ledger.post_once("test:1", [moved], at=NOW)
+    assert purse(bob) == (4, 0)

@@ -1,3 +1,7 @@
 """Registers the rows of wallets; import classes from their own modules."""
 
-from wallets.models import currencies, ledger  # noqa: F401  Django must see every model
+from wallets.models import (  # noqa: F401  Django must see every model
+    currencies,
+    ledger,
+    practice,
+)

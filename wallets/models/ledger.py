@@ -56,6 +56,17 @@ class Reason(models.TextChoices):
     GRANT = "grant"
     ADJUSTMENT = "adjustment"
     TRANSFER = "transfer"
+    DEPOSIT = "deposit"
+    DEPOSIT_REVERSED = "deposit_reversed"
+    DEPOSIT_LOST = "deposit_lost"  # of what was reversed, what was no longer there
+    DEPOSIT_CLAIMED = "deposit_claimed"  # from suspense to the member it belongs to
+    WITHDRAWAL_PLACED = "withdrawal_placed"
+    WITHDRAWAL_CLOSED = "withdrawal_closed"  # cancelled or refused
+    WITHDRAWAL_SIGNED = "withdrawal_signed"
+    WITHDRAWAL_FEE = "withdrawal_fee"
+    WITHDRAWAL_SENT = "withdrawal_sent"  # confirmed: it has left
+    NETWORK_FEE = "network_fee"
+    SWEEP = "sweep"  # between our own wallets
 
 
 class Pocket(models.TextChoices):
@@ -115,6 +126,24 @@ class Balance(models.Model):
 
     def __str__(self) -> str:
         return f"account {self.account_id}: {self.available} + {self.locked} locked"
+
+
+class Posting(models.Model):
+    """
+    A cause that was written into the books, once: "deposit:7:1". Its entries name the
+    same cause as their reference. Append-only.
+
+    A table of its own, because a unique index over entries would be in the way of
+    partitions. Orders and trades need none: settlement moves on by compare-and-set.
+    """
+
+    append_only = True
+
+    cause = models.CharField(max_length=64, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.cause
 
 
 class Entry(models.Model):

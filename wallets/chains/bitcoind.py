@@ -1,0 +1,443 @@
+"""
+bitcoind and its family (litecoind, dogecoind), over python-bitcoinrpc.
+
+The library's proxy is neither safe to share nor safe to leave alone: a connection that
+the server closed breaks it for ever. So each thread has one of its own, made anew after
+any failure and when it rested. Reads are tried twice; what is seen by the world is not.
+
+Note [Amounts as text]: the library writes Decimals as floats, exact only below ninety
+million coins. We give amounts as text, which the nodes read exactly; the library reads
+their answers as Decimals.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from bitcoinrpc.authproxy import AuthServiceProxy, JSONRPCException
+
+from exchange.lib.money import round_down, unit
+from wallets.chains.base import (
+    BroadcastRefused,
+    ChainError,
+    Coin,
+    Decoded,
+    Fate,
+    NodeUnreachable,
+    Outpoint,
+    Payment,
+    Received,
+    RpcRefused,
+    Sighting,
+    Signed,
+    Tip,
+    TooFewCoins,
+    WalletLocked,
+)
+
+_TIMEOUT_SECONDS = 20
+_REST_SECONDS_MAX = 20  # the nodes close a connection after thirty seconds
+_TARGET_BLOCKS = 6
+_TIP_AGE_MAX = timedelta(minutes=60)
+_SATOSHI = unit(8)
+# Whose sequence says that a transaction may be replaced (BIP-125).
+_REPLACEABLE = 0xFFFFFFFD
+
+# The nodes' numbers for errors (bitcoin/src/rpc/protocol.h).
+_METHOD_NOT_FOUND = -32601
+_INVALID_ADDRESS_OR_KEY = -5
+_INSUFFICIENT_FUNDS = -6
+_WALLET_ERROR = -4
+_UNLOCK_NEEDED = -13
+_ALREADY_IN_CHAIN = -27
+_WARMING_UP = -28
+_VERIFY_ERRORS = {-25, -26}
+_NO_ANSWER = {-342, -343}  # the library's own: not JSON, no result
+
+# Of what a wallet tells, what is ours to credit. Young coinbase is "immature", and one
+# of a lost block "orphan".
+_RECEIVED = {"receive", "generate"}
+
+
+class Bitcoind:
+    """
+    A node, and the wallet on it that the path of the address names:
+    `http://user:password@host:port/wallet/hot`.
+    """
+
+    is_practice = False
+
+    def __init__(self, url: str, *, timeout_seconds: int = _TIMEOUT_SECONDS) -> None:
+        self._url = url
+        self._timeout_seconds = timeout_seconds
+        self._threads = threading.local()
+
+    # --- Reads ---------------------------------------------------------------------
+
+    def tip(self) -> Tip:
+        chain = self._read("getblockchaininfo")
+        header = self._read("getblockheader", chain["bestblockhash"])
+        at = datetime.fromtimestamp(header["time"], UTC)
+        return Tip(header["height"], header["hash"], at)
+
+    def complaints(self, *, now: datetime) -> list[str]:
+        chain = self._read("getblockchaininfo")
+        found = []
+        if chain.get("initialblockdownload"):
+            found.append("the node is still loading the chain")
+        behind = chain["headers"] - chain["blocks"]
+        if behind > 1:
+            found.append(f"the node is {behind} blocks behind")
+        age = now - self.tip().at
+        if chain["chain"] == "main" and age > _TIP_AGE_MAX:
+            found.append(f"no block for {age.total_seconds() // 60:.0f} minutes")
+        return found
+
+    def is_address(self, text: str) -> bool:
+        return bool(self._read("validateaddress", text)["isvalid"])
+
+    def is_ours(self, address: str) -> bool:
+        try:
+            told = self._read("getaddressinfo", address)
+        except RpcRefused as error:
+            if error.code != _METHOD_NOT_FOUND:
+                raise
+            told = self._read("validateaddress", address)  # Dogecoin
+        return bool(told["ismine"] or told["iswatchonly"])
+
+    def since(self, block_hash: str, *, depth: int) -> Sighting:
+        try:
+            told = self._read("listsinceblock", block_hash, depth, True, True)
+        except RpcRefused as error:
+            if error.code != _INVALID_ADDRESS_OR_KEY:
+                raise
+            told = self._read("listsinceblock", "", depth, True, True)
+        rows: dict[Outpoint, dict[str, Any]] = {}
+        # What a reorganisation removed may be in a block again: then that counts.
+        for row in [*told.get("removed", ()), *told["transactions"]]:
+            if row["category"] in _RECEIVED and "vout" in row:
+                rows[Outpoint(row["txid"], row["vout"])] = row
+        waiting = self._mempool_of(rows.values())
+        received = tuple(_received(row, waiting) for row in rows.values())
+        return Sighting(received, told["lastblock"])
+
+    def fate(self, txid: str) -> Fate | None:
+        try:
+            told = self._read("gettransaction", txid, True)
+        except RpcRefused as error:
+            if error.code == _INVALID_ADDRESS_OR_KEY:
+                return None
+            raise
+        confirmations = told["confirmations"]
+        return Fate(
+            confirmations=confirmations,
+            is_in_mempool=confirmations == 0 and txid in self._mempool_of([told]),
+            block_hash=told.get("blockhash", ""),
+            decoded=self.decode(told["hex"]),
+            conflicts=tuple(told.get("walletconflicts", ())),
+        )
+
+    def coins(self) -> list[Coin]:
+        return [
+            Coin(
+                Outpoint(row["txid"], row["vout"]),
+                row.get("address", ""),
+                row["amount"],
+                row["confirmations"],
+            )
+            for row in self._read("listunspent", 1)
+            if row["spendable"]
+        ]
+
+    def fee_rate(self) -> Decimal | None:
+        try:
+            rate = self._read("estimatesmartfee", _TARGET_BLOCKS).get("feerate")
+        except RpcRefused as error:
+            if error.code != _METHOD_NOT_FOUND:
+                raise
+            rate = self._read("estimatefee", _TARGET_BLOCKS)
+        return Decimal(rate) if rate is not None and rate > 0 else None
+
+    def decode(self, raw: str) -> Decoded:
+        told = self._read("decoderawtransaction", raw)
+        return Decoded(
+            txid=told["txid"],
+            inputs=tuple(Outpoint(row["txid"], row["vout"]) for row in told["vin"])
+            if all("vout" in row for row in told["vin"])
+            else (),  # a coinbase spends nothing
+            outputs=tuple(
+                Payment(_address(row["scriptPubKey"]), Decimal(row["value"]))
+                for row in told["vout"]
+            ),
+            size=told.get("vsize", told["size"]),
+        )
+
+    # --- Deeds ---------------------------------------------------------------------
+
+    def new_address(self) -> str:
+        return str(self._call("getnewaddress"))
+
+    def build_signed(
+        self,
+        payments: Sequence[Payment],
+        *,
+        fee_rate: Decimal,
+        spend: Sequence[Outpoint] = (),
+        avoid: Collection[Outpoint] = (),
+    ) -> Signed:
+        coins = {coin.outpoint: coin for coin in self.coins()}
+        chosen = list(spend)
+        others = [
+            coin
+            for coin in sorted(coins.values(), key=lambda coin: -coin.amount)
+            if coin.outpoint not in avoid and coin.outpoint not in set(spend)
+        ]
+        have = sum((self._value(point, coins) for point in spend), Decimal(0))
+        needed = sum((payment.amount for payment in payments), Decimal(0))
+        while True:
+            while have < needed or not chosen:
+                if not others:
+                    raise TooFewCoins(f"{have} at hand for payments of {needed}")
+                coin = others.pop(0)
+                chosen.append(coin.outpoint)
+                have += coin.amount
+            try:
+                raw = self._sign(chosen, payments, fee_rate)
+            except TooFewCoins:
+                needed = (
+                    have + _SATOSHI
+                )  # the fee, too, wants to be paid: one more coin
+                continue
+            return self._signed(raw, have)
+
+    def broadcast(self, raw: str) -> None:
+        try:
+            self._call("sendrawtransaction", raw)
+        except RpcRefused as error:
+            if error.code == _ALREADY_IN_CHAIN or "already" in str(error):
+                return
+            if error.code in _VERIFY_ERRORS:
+                if self._is_known(raw):
+                    return
+                raise BroadcastRefused(str(error), code=error.code) from error
+            raise
+
+    def sign_message(self, address: str, message: str) -> str:
+        return str(self._call("signmessage", address, message))
+
+    # --- Building ------------------------------------------------------------------
+
+    def _sign(
+        self, inputs: list[Outpoint], payments: Sequence[Payment], fee_rate: Decimal
+    ) -> str:
+        """By PSBT where the node has it, by raw transactions where it has not."""
+        try:
+            return self._sign_psbt(inputs, payments, fee_rate)
+        except RpcRefused as error:
+            if error.code != _METHOD_NOT_FOUND:
+                raise
+        return self._sign_raw(inputs, payments, fee_rate)
+
+    def _sign_psbt(
+        self, inputs: list[Outpoint], payments: Sequence[Payment], fee_rate: Decimal
+    ) -> str:
+        options = {
+            "add_inputs": False,
+            "feeRate": _text(round_down(fee_rate, _SATOSHI)),
+            "replaceable": True,
+            "lockUnspents": False,
+        }
+        made = self._fund(
+            "walletcreatefundedpsbt", _inputs(inputs), _outputs(payments), 0, options
+        )
+        signed = self._call("walletprocesspsbt", made["psbt"])
+        final = self._call("finalizepsbt", signed["psbt"])
+        if not final["complete"]:
+            raise RpcRefused("the wallet did not sign all inputs")
+        return str(final["hex"])
+
+    def _sign_raw(
+        self, inputs: list[Outpoint], payments: Sequence[Payment], fee_rate: Decimal
+    ) -> str:
+        """
+        Dogecoin knows no PSBT, and its fundrawtransaction adds inputs as it likes: the
+        change is ours to reckon, from the size of a first signature without it.
+        """
+        have = sum((self._value(point) for point in inputs), Decimal(0))
+        paid = sum((payment.amount for payment in payments), Decimal(0))
+        change = Payment(str(self._call("getrawchangeaddress")), _SATOSHI)
+        trial = self._signed_raw(inputs, [*payments, change])
+        fee = fee_rate * self.decode(trial).size / 1000
+        rest = round_down(have - paid - fee, _SATOSHI) if have > paid + fee else None
+        if rest is None:
+            raise TooFewCoins(f"{have} at hand for payments of {paid}, fee {fee}")
+        if rest < self._dust():
+            return self._signed_raw(inputs, payments)  # the miner's
+        return self._signed_raw(inputs, [*payments, change._replace(amount=rest)])
+
+    def _signed_raw(self, inputs: list[Outpoint], payments: Sequence[Payment]) -> str:
+        spent = [row | {"sequence": _REPLACEABLE} for row in _inputs(inputs)]
+        raw = self._call("createrawtransaction", spent, _outputs_of_old(payments))
+        try:
+            signed = self._call("signrawtransactionwithwallet", raw)
+        except RpcRefused as error:
+            if error.code != _METHOD_NOT_FOUND:
+                raise
+            signed = self._call("signrawtransaction", raw)
+        if not signed["complete"]:
+            raise RpcRefused("the wallet did not sign all inputs")
+        return str(signed["hex"])
+
+    def _dust(self) -> Decimal:
+        """Return the smallest change worth an output: what spending it would cost."""
+        return Decimal(self._read("getnetworkinfo")["relayfee"])
+
+    def _fund(self, method: str, *parameters: Any) -> Any:
+        try:
+            return self._call(method, *parameters)
+        except RpcRefused as error:
+            is_short = error.code in {_INSUFFICIENT_FUNDS, _WALLET_ERROR}
+            if is_short and "insufficient" in str(error).lower():
+                raise TooFewCoins(str(error)) from error
+            raise
+
+    def _signed(self, raw: str, have: Decimal) -> Signed:
+        decoded = self.decode(raw)
+        paid = sum((payment.amount for payment in decoded.outputs), Decimal(0))
+        return Signed(
+            raw,
+            decoded.txid,
+            decoded.inputs,
+            decoded.outputs,
+            have - paid,
+            decoded.size,
+        )
+
+    def _value(
+        self, point: Outpoint, coins: dict[Outpoint, Coin] | None = None
+    ) -> Decimal:
+        """Return what an output is worth, spent by another of our payments or not."""
+        if coins and point in coins:
+            return coins[point].amount
+        told = self._read("gettransaction", point.txid, True)
+        return self.decode(told["hex"]).outputs[point.vout].amount
+
+    # --- Asking --------------------------------------------------------------------
+
+    def _mempool_of(self, rows: Collection[dict[str, Any]]) -> set[str]:
+        """Return the mempool's transactions, where some row could be one of them."""
+        if not any(row["confirmations"] == 0 for row in rows):
+            return set()
+        return set(self._read("getrawmempool"))
+
+    def _is_known(self, raw: str) -> bool:
+        """Say whether a transaction that was refused is in the chain or the mempool."""
+        fate = self.fate(self.decode(raw).txid)
+        return fate is not None and (fate.confirmations > 0 or fate.is_in_mempool)
+
+    def _read(self, method: str, *parameters: Any) -> Any:
+        """Ask for what may be asked twice."""
+        try:
+            return self._call(method, *parameters)
+        except NodeUnreachable:
+            return self._call(method, *parameters)
+
+    def _call(self, method: str, *parameters: Any) -> Any:
+        line = self._line()
+        try:
+            return line.ask(method, *parameters)
+        except JSONRPCException as error:
+            if error.code in _NO_ANSWER:
+                self._threads.line = None  # the rest of an answer is still in it
+            raise _translated(method, error) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self._threads.line = None
+            raise NodeUnreachable(f"{method}: {error!r}") from error
+
+    def _line(self) -> _Line:
+        line: _Line | None = getattr(self._threads, "line", None)
+        if line is None or line.has_rested():
+            line = self._threads.line = _Line(self._url, self._timeout_seconds)
+        return line
+
+
+class _Line:
+    """One connection to a node, closed with whoever held it."""
+
+    def __init__(self, url: str, timeout_seconds: int) -> None:
+        self._connection = _connection(url, timeout_seconds)
+        self._proxy = AuthServiceProxy(url, None, timeout_seconds, self._connection)
+        self._used_at = time.monotonic()
+
+    def ask(self, method: str, *parameters: Any) -> Any:
+        answer = getattr(self._proxy, method)(*parameters)
+        self._used_at = time.monotonic()
+        return answer
+
+    def has_rested(self) -> bool:
+        """Say whether it was idle for so long that the node may have closed it."""
+        return time.monotonic() - self._used_at > _REST_SECONDS_MAX
+
+    def __del__(self) -> None:
+        self._connection.close()
+
+
+def _translated(method: str, error: JSONRPCException) -> ChainError:
+    text = f"{method}: {error.message}"
+    if error.code in _NO_ANSWER or error.code == _WARMING_UP:
+        return NodeUnreachable(text)
+    if error.code == _UNLOCK_NEEDED:
+        return WalletLocked(text)
+    return RpcRefused(text, code=error.code or 0)
+
+
+def _connection(url: str, timeout_seconds: int) -> http.client.HTTPConnection:
+    """Open what the library would open, and would not let us close."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    port = parts.port or (443 if secure else 80)
+    return kind(parts.hostname or "", port, timeout=timeout_seconds)
+
+
+def _received(row: dict[str, Any], mempool: set[str]) -> Received:
+    confirmations = row["confirmations"]
+    is_waiting = confirmations == 0 and row["txid"] in mempool
+    return Received(
+        txid=row["txid"],
+        vout=row["vout"],
+        address=row.get("address", ""),
+        amount=Decimal(row["amount"]),
+        confirmations=confirmations,
+        block_hash=row.get("blockhash", "") if confirmations > 0 else "",
+        is_gone=confirmations <= 0 and not is_waiting,
+    )
+
+
+def _address(script: dict[str, Any]) -> str:
+    """Return whom an output pays; empty where that is no one address."""
+    found = script.get("addresses") or [script.get("address", "")]
+    return found[0] if len(found) == 1 else ""
+
+
+def _inputs(points: Sequence[Outpoint]) -> list[dict[str, Any]]:
+    return [{"txid": point.txid, "vout": point.vout} for point in points]
+
+
+def _outputs(payments: Sequence[Payment]) -> list[dict[str, str]]:
+    return [{payment.address: _text(payment.amount)} for payment in payments]
+
+
+def _outputs_of_old(payments: Sequence[Payment]) -> dict[str, str]:
+    return {payment.address: _text(payment.amount) for payment in payments}
+
+
+def _text(amount: Decimal) -> str:
+    return f"{amount:f}"
