@@ -22,7 +22,15 @@ from tests.makers import ApiClient, fund, make_token, match
 OURS = ("accounts", "wallets", "markets", "lib")
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
 # Everything else is written by the exchange alone.
-EDITABLE = {"Currency", "IdentityLevel", "Market", "Member", "Ticket"}
+EDITABLE = {
+    "Rules",
+    "ConfirmationTier",
+    "Currency",
+    "IdentityLevel",
+    "Market",
+    "Member",
+    "Ticket",
+}
 
 
 def url(model: type[Model], page: str, *args: Any) -> str:

@@ -1,7 +1,10 @@
 """Registers the rows of wallets; import classes from their own modules."""
 
 from wallets.models import (  # noqa: F401  Django must see every model
+    coins,
     currencies,
+    deposits,
     ledger,
     practice,
+    withdrawals,
 )

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from exchange.lib.admin import Kept, ReadOnly
 from wallets.models.currencies import Currency
-from wallets.models.ledger import Account, Balance, Entry
+from wallets.models.ledger import Account, Balance, Entry, Posting
 
 
 @admin.register(Currency)
@@ -63,3 +63,10 @@ class EntryAdmin(ReadOnly):
     list_select_related = ("source", "target")
     search_fields = ("=reference",)
     ordering = ("-pk",)
+
+
+@admin.register(Posting)
+class PostingAdmin(ReadOnly):
+    list_display = ("cause", "at")
+    search_fields = ("=cause",)
+    ordering = ("-at",)

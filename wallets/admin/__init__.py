@@ -1,0 +1,8 @@
+"""Registers what operators see of the wallets, a module for each subject."""
+
+from wallets.admin import (  # noqa: F401  they register themselves
+    books,
+    coins,
+    deposits,
+    withdrawals,
+)
