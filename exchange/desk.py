@@ -11,12 +11,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import update_wrapper
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -25,13 +31,32 @@ from accounts.models.members import Member
 from accounts.views import doors
 from exchange.lib import audit
 
+if TYPE_CHECKING:
+    from exchange.lib.admin import Queue
+
 _NO_FACTOR = _("Operators need a second factor. Please set one up and sign in with it.")
 _ENTERED = "superuser_entered"  # in the session: the alarm was raised
+_KEPT = "kept_deed"  # in the session: what waits for a fresh proof
+_SELECTED = ACTION_CHECKBOX_NAME
+
+# What stands together on the first page, by the work it is for.
+_GROUPS = {
+    _("Members"): """
+        accounts.member accounts.ticket accounts.identitycase accounts.factorloss
+        accounts.apitoken accounts.session accounts.signin
+    """,
+    _("Trading"): "markets.market markets.order markets.trade markets.quarantined",
+    _("Money"): """
+        wallets.currency wallets.balance wallets.account wallets.entry
+        accounts.identitylevel
+    """,
+    _("The record"): "lib.auditrecord lib.mail auth.group",
+}
 
 
 class DeskSite(admin.AdminSite):
     site_header = site_title = "Pixiu"
-    index_title = "Desk"
+    index_title = _("Desk")
     # Of the site's own pages: leaving must not be difficult.
     needs_fresh_proof = False
 
@@ -55,10 +80,74 @@ class DeskSite(admin.AdminSite):
                     messages.warning(request, _("Not done yet: first prove it is you."))
                     # What a deed was sent to need not be a page.
                     here = doors.way_back(request, request.get_full_path())
-                    return way_to_proof(request, back_to=here)
+                    kept = _keep(request, desk)
+                    return way_to_proof(request, back_to=kept or here)
             return inside(request, *args, **path)
 
         return update_wrapper(guarded, inside)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        deed = path("deed/", self.admin_view(self.kept_deed), name="deed")
+        return [deed, *super().get_urls()]
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Show what waits for this operator before everything that can be looked at."""
+        queues = []
+        for model, desk in self._registry.items():
+            queue: Queue | None = getattr(desk, "queue", None)
+            if queue is not None and desk.has_view_permission(request):
+                waiting = desk.get_queryset(request).filter(queue.rows)
+                url = reverse(f"admin:{_label(model)}_changelist") + queue.asked
+                queues.append({**queue._asdict(), "count": waiting.count(), "url": url})
+        return super().index(request, {**(extra_context or {}), "queues": queues})
+
+    def get_app_list(
+        self, request: HttpRequest, app_label: str | None = None
+    ) -> list[Any]:
+        """Group what there is by the work it is for, not by where its code stands."""
+        found_apps = super().get_app_list(request, app_label)
+        if app_label is not None:
+            return found_apps
+        rows = {
+            f"{each['app_label']}.{row['object_name'].lower()}": row
+            for each in found_apps
+            for row in each["models"]
+        }
+        groups = []
+        for number, (name, labels) in enumerate(_GROUPS.items()):
+            found = [rows.pop(label) for label in labels.split() if label in rows]
+            groups.append((f"group-{number}", name, found))
+        groups.append(("group-rest", _("For the curious"), list(rows.values())))
+        return [
+            {
+                "name": name,
+                "app_label": label,
+                "app_url": f"{reverse('admin:index')}#{label}",
+                "has_module_perms": True,
+                "models": found,
+            }
+            for label, name, found in groups
+            if found
+        ]
+
+    def kept_deed(self, request: HttpRequest) -> HttpResponse:
+        """Come back from a proof to the page of what was about to be done."""
+        kept = request.session.get(_KEPT)
+        if kept is None:
+            return redirect("admin:index")
+        sent = QueryDict(kept["sent"])
+        desk = self._registry[apps.get_model(kept["model"])]
+        found = desk.get_actions(request).get(sent["action"])
+        if found is None:
+            raise PermissionDenied
+        action: Any = found[0]
+        rows = desk.get_queryset(request).filter(pk__in=sent.getlist(_SELECTED))
+        form = action.shape(initial=sent.dict())
+        return cast(
+            HttpResponse, action.page(desk, request, rows, form=form, to=kept["to"])
+        )
 
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -79,6 +168,30 @@ def is_operator(request: HttpRequest) -> bool:
 def way_to_proof(request: HttpRequest, *, back_to: str) -> HttpResponse:
     """Send an operator to prove who they are; who has no factor yet, to set one up."""
     return doors.way_to_proof(request, back_to=back_to, no_factor=_NO_FACTOR)
+
+
+def _keep(request: HttpRequest, desk: Any) -> str:
+    """
+    Remember what was about to be done, so that nothing is typed again; return where it
+    goes on, or nothing where it has no page of its own.
+    """
+    sent = request.POST.copy()
+    name = sent.get("action", "")
+    is_ours = name in (getattr(desk, "actions", None) or ())
+    has_page = is_ours and hasattr(getattr(desk, name), "page")
+    if not has_page or not sent.get(_SELECTED) or sent.get("select_across") == "1":
+        return ""
+    sent.pop("csrfmiddlewaretoken", None)
+    request.session[_KEPT] = {
+        "model": desk.opts.label_lower,
+        "to": request.get_full_path(),
+        "sent": sent.urlencode(),
+    }
+    return reverse("admin:deed")
+
+
+def _label(model: type[Model]) -> str:
+    return model._meta.label_lower.replace(".", "_")
 
 
 def _is_fresh(request: HttpRequest) -> bool:

@@ -21,7 +21,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from exchange.lib.admin import Kept, ReadOnly, WithReason, may, run_on_each
+from exchange.lib.admin import Kept, ReadOnly, may, reasoned
 from markets import control
 from markets.models import (
     Candle,
@@ -45,7 +45,6 @@ class MarketAdmin(Kept):
     search_fields = ("id",)
     ordering = ("sort_order", "id")
     readonly_fields = ("state", "halt_reason", "journal", "candles", "open_orders")
-    action_form = WithReason
     actions = ("halt", "open")
 
     def get_readonly_fields(
@@ -68,23 +67,24 @@ class MarketAdmin(Kept):
     has_halt_permission = may("markets.halt_market")
     has_open_permission = may("markets.open_market")
 
-    @admin.action(
-        description=_("Halt: cancels only, from here on"), permissions=["halt"]
+    def actions_on(self, row: Market) -> tuple[str, ...]:
+        return ("halt",) if row.state == Market.State.OPEN else ("open",)
+
+    @reasoned(
+        description=_("Halt: cancels only, from here on"),
+        permissions=["halt"],
+        warning=_("Nobody can place orders there until it is opened again."),
     )
-    def halt(self, request: HttpRequest, rows: QuerySet[Market]) -> None:
-        def deed(row: Market, by: str, reason: str) -> None:
-            now = timezone.now()
-            control.halt(market_id=row.pk, by=by, reason=reason, now=now)
+    def halt(self, _request: HttpRequest, row: Market, *, by: str, reason: str) -> None:
+        control.halt(market_id=row.pk, by=by, reason=reason, now=timezone.now())
 
-        run_on_each(request, rows, deed)
-
-    @admin.action(description=_("Open: take orders again"), permissions=["open"])
-    def open(self, request: HttpRequest, rows: QuerySet[Market]) -> None:
-        def deed(row: Market, by: str, reason: str) -> None:
-            now = timezone.now()
-            control.open_market(market_id=row.pk, by=by, reason=reason, now=now)
-
-        run_on_each(request, rows, deed)
+    @reasoned(
+        description=_("Open: take orders again"),
+        permissions=["open"],
+        warning=_("Orders are matched again as soon as it is open."),
+    )
+    def open(self, _request: HttpRequest, row: Market, *, by: str, reason: str) -> None:
+        control.open_market(market_id=row.pk, by=by, reason=reason, now=timezone.now())
 
     @admin.display(description=_("Latest commands"))
     def journal(self, row: Market) -> SafeString:

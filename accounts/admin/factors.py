@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +20,13 @@ from accounts.models.factors import (
     Totp,
 )
 from accounts.models.members import Member
-from exchange.lib.admin import ReadOnly, WithReason, may, run_on_each
+from exchange.lib.admin import Queue, ReadOnly, may, reasoned
+
+# What can still be decided, by the state of the loss.
+_DECISIONS = {
+    FactorLoss.State.REQUESTED: ("approve", "refuse"),
+    FactorLoss.State.COOLING: ("refuse",),
+}
 
 
 @admin.register(Totp)
@@ -90,35 +96,37 @@ class FactorLossAdmin(ReadOnly):
     list_select_related = ("member",)
     search_fields = ("=member__email",)
     ordering = ("-pk",)
-    action_form = WithReason
     actions = ("approve", "refuse")
+    queue = Queue(
+        _("Lost factors to decide"), Q(state="requested"), "?state__exact=requested"
+    )
 
     has_decide_permission = may("accounts.decide_factorloss")
 
-    @admin.action(
+    def actions_on(self, row: FactorLoss) -> tuple[str, ...]:
+        return _DECISIONS.get(row.state, ())
+
+    @reasoned(
         description=_("Approve: remove all factors in three days"),
         permissions=["decide"],
+        warning=_(
+            "The member is told by mail. Unless somebody objects within three days, "
+            "all second factors are removed and all sessions end."
+        ),
     )
-    def approve(self, request: HttpRequest, rows: QuerySet[FactorLoss]) -> None:
+    def approve(
+        self, request: HttpRequest, row: FactorLoss, *, by: str, reason: str
+    ) -> None:
         operator = cast(Member, request.user)
-        run_on_each(
-            request,
-            rows,
-            lambda row, _by, reason: losses.approve(
-                loss=row, operator=operator, reason=reason, now=timezone.now()
-            ),
-        )
+        losses.approve(loss=row, operator=operator, reason=reason, now=timezone.now())
 
-    @admin.action(
+    @reasoned(
         description=_("Refuse, or stop the removal: the factors stay"),
         permissions=["decide"],
+        warning=_("The member is told by mail, and keeps the factors."),
     )
-    def refuse(self, request: HttpRequest, rows: QuerySet[FactorLoss]) -> None:
+    def refuse(
+        self, request: HttpRequest, row: FactorLoss, *, by: str, reason: str
+    ) -> None:
         operator = cast(Member, request.user)
-        run_on_each(
-            request,
-            rows,
-            lambda row, _by, reason: losses.refuse(
-                loss=row, operator=operator, reason=reason, now=timezone.now()
-            ),
-        )
+        losses.refuse(loss=row, operator=operator, reason=reason, now=timezone.now())

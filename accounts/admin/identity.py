@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -29,7 +29,7 @@ from accounts.models.identity import (
 )
 from accounts.models.members import Member
 from exchange.lib import refusals
-from exchange.lib.admin import Kept, ReadOnly, WithReason, may, run_on_each
+from exchange.lib.admin import Kept, Queue, ReadOnly, may, reasoned
 from exchange.lib.errors import ExchangeError
 
 # Nothing in a document may do anything, wherever it is opened.
@@ -45,7 +45,7 @@ class IdentityLevelAdmin(Kept):
         return False  # there are as many as there are steps to verify
 
 
-class Queue(admin.SimpleListFilter):
+class Waiting(admin.SimpleListFilter):
     """The cases that wait, unless one asks for others."""
 
     title = _("queue")
@@ -71,14 +71,15 @@ class Queue(admin.SimpleListFilter):
 @admin.register(IdentityCase)
 class IdentityCaseAdmin(ReadOnly):
     list_display = ("__str__", "member", "state", "sent_at", "claimed_by")
-    list_filter = (Queue,)
+    list_filter = (Waiting,)
     list_select_related = ("member", "claimed_by")
     search_fields = ("=member__email", "member__sn")
     ordering = ("sent_at", "pk")
     exclude = ("sealed",)
     change_form_template = "admin/accounts/identitycase/review.html"
-    action_form = WithReason
     actions = ("reopen",)
+    queue = Queue(_("Identities to review"), Q(state="verifying"))
+    whole_list = "?queue=all"
 
     def has_view_permission(
         self, request: HttpRequest, obj: IdentityCase | None = None
@@ -114,20 +115,25 @@ class IdentityCaseAdmin(ReadOnly):
 
     has_review_permission = may(reviews.PERMISSION)
 
-    @admin.action(
+    def actions_on(self, row: IdentityCase) -> tuple[str, ...]:
+        return () if row.state == IdentityCase.State.UNVERIFIED else self.actions
+
+    @reasoned(
         description=_("Reopen: every document has to be sent again"),
         permissions=["review"],
+        warning=_(
+            "The member is told by mail, and falls back to the level of who has sent "
+            "no documents."
+        ),
     )
-    def reopen(self, request: HttpRequest, rows: QuerySet[IdentityCase]) -> None:
-        run_on_each(
-            request,
-            rows,
-            lambda row, _by, reason: reviews.reopen(
-                case_id=row.pk,
-                operator=_operator(request),
-                reason=reason,
-                now=timezone.now(),
-            ),
+    def reopen(
+        self, request: HttpRequest, row: IdentityCase, *, by: str, reason: str
+    ) -> None:
+        reviews.reopen(
+            case_id=row.pk,
+            operator=_operator(request),
+            reason=reason,
+            now=timezone.now(),
         )
 
     def change_view(
@@ -182,7 +188,11 @@ class IdentityCaseAdmin(ReadOnly):
         except ExchangeError as error:
             messages.error(request, error.message)
             return _back(case_id)
-        messages.success(request, f"{done}: {done.state}")
+        messages.success(
+            request,
+            _("%(case)s: %(state)s.")
+            % {"case": done, "state": done.get_state_display()},
+        )
         return HttpResponseRedirect(reverse("admin:accounts_identitycase_changelist"))
 
     def page(self, request: HttpRequest, page_id: int) -> HttpResponse:

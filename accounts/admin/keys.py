@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import keys
 from accounts.models.tokens import ApiToken, TokenUse
-from exchange.lib.admin import ReadOnly, may, run_on_each
+from exchange.lib.admin import ReadOnly, may, reasoned
 
 
 @admin.register(ApiToken)
@@ -33,14 +32,11 @@ class ApiTokenAdmin(ReadOnly):
 
     has_revoke_permission = may("accounts.revoke_apitoken")
 
-    @admin.action(description=_("Revoke: useless from now on"), permissions=["revoke"])
-    def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
-        now = timezone.now()
-        run_on_each(
-            request,
-            rows.select_related("member"),
-            lambda key, by, why: keys.revoke(key=key, by=by, now=now, reason=why),
-        )
+    @reasoned(description=_("Revoke: useless from now on"), permissions=["revoke"])
+    def revoke(
+        self, _request: HttpRequest, row: ApiToken, *, by: str, reason: str
+    ) -> None:
+        keys.revoke(key=row, by=by, now=timezone.now(), reason=reason)
 
 
 @admin.register(TokenUse)

@@ -19,13 +19,24 @@ from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.sessions import Session
 from accounts.roles import Role
-from exchange.lib.admin import Kept, ReadOnly, WithReason, may, run_on_each
+from exchange.lib.admin import Kept, ReadOnly, Reason, may, reasoned
+
+# What can be done to a member, by their state.
+_ALWAYS = {"end_sessions", "grant", "revoke"}
+_DEEDS = {
+    Member.State.ACTIVE: {"freeze", "close", *_ALWAYS},
+    Member.State.FROZEN: {"thaw", "close", *_ALWAYS},
+    Member.State.CLOSED: {"revoke"},
+}
 
 
-class WithRole(WithReason):
+class RoleAndReason(Reason):
     """Which role is meant, for the actions that give or take one."""
 
-    role = forms.ChoiceField(choices=[("", "---"), *Role.choices], required=False)
+    role = forms.TypedChoiceField(
+        label=_("Role"), choices=[("", "---"), *Role.choices], coerce=Role
+    )
+    field_order = ("role", "reason")
 
 
 @admin.register(Member)
@@ -57,7 +68,6 @@ class MemberAdmin(Kept):
         *("email", "masked_email", "sn", "state", "is_staff", "groups"),
         *("last_login", "created_at"),
     )
-    action_form = WithRole
     actions = ("freeze", "thaw", "close", "end_sessions", "grant", "revoke")
 
     has_freeze_permission = may("accounts.freeze_member")
@@ -99,69 +109,72 @@ class MemberAdmin(Kept):
     def tag_names(self, row: Member) -> str:
         return ", ".join(tag.name for tag in row.tags.all())
 
-    @admin.action(
+    def actions_on(self, row: Member) -> tuple[str, ...]:
+        return tuple(
+            each for each in self.actions if each in _DEEDS[Member.State(row.state)]
+        )
+
+    @reasoned(
         description=_("Freeze: may look, neither trade nor withdraw"),
         permissions=["freeze"],
+        warning=_("They can still sign in, look, and cancel their orders."),
     )
-    def freeze(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
-        run_on_each(
-            request,
-            rows,
-            lambda row, by, reason: members.freeze(member=row, by=by, reason=reason),
-        )
+    def freeze(
+        self, _request: HttpRequest, row: Member, *, by: str, reason: str
+    ) -> None:
+        members.freeze(member=row, by=by, reason=reason)
 
-    @admin.action(description=_("Thaw: undo a freeze"), permissions=["thaw"])
-    def thaw(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
-        run_on_each(
-            request,
-            rows,
-            lambda row, by, reason: members.thaw(member=row, by=by, reason=reason),
-        )
-
-    @admin.action(
-        description=_("Close for good: may not sign in any more"), permissions=["close"]
+    @reasoned(
+        description=_("Thaw: undo a freeze"),
+        permissions=["thaw"],
+        warning=_("They can trade and withdraw again, at once."),
     )
-    def close(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
-        run_on_each(
-            request,
-            rows,
-            lambda row, by, reason: closing.close_for(
-                member=row, by=by, reason=reason, now=timezone.now()
-            ),
-        )
+    def thaw(self, _request: HttpRequest, row: Member, *, by: str, reason: str) -> None:
+        members.thaw(member=row, by=by, reason=reason)
 
-    @admin.action(
+    @reasoned(
+        description=_("Close for good: may not sign in any more"),
+        permissions=["close"],
+        warning=_(
+            "This cannot be undone: their sessions end and their keys stop working at "
+            "once, and they can never sign in again. An account with money or orders "
+            "in it is refused."
+        ),
+    )
+    def close(
+        self, _request: HttpRequest, row: Member, *, by: str, reason: str
+    ) -> None:
+        closing.close_for(member=row, by=by, reason=reason, now=timezone.now())
+
+    @reasoned(
         description=_("End all sessions: must sign in again"), permissions=["end"]
     )
-    def end_sessions(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
-        run_on_each(
-            request,
-            rows,
-            lambda row, by, reason: sessions.end_all(member=row, by=by, reason=reason),
-        )
-
-    @admin.action(description=_("Give the role"), permissions=["grant"])
-    def grant(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
-        self._change_roles(request, rows, roles.grant)
-
-    @admin.action(description=_("Take the role away"), permissions=["grant"])
-    def revoke(self, request: HttpRequest, rows: QuerySet[Member]) -> None:
-        self._change_roles(request, rows, roles.revoke)
-
-    def _change_roles(
-        self, request: HttpRequest, rows: QuerySet[Member], verb: Any
+    def end_sessions(
+        self, _request: HttpRequest, row: Member, *, by: str, reason: str
     ) -> None:
-        chosen = request.POST.get("role", "")
-        if chosen not in Role.values:
-            self.message_user(request, "Nothing done: please choose a role.", "ERROR")
-            return
-        run_on_each(
-            request,
-            rows,
-            lambda row, by, reason: verb(
-                member=row, role=Role(chosen), by=by, reason=reason
-            ),
-        )
+        sessions.end_all(member=row, by=by, reason=reason)
+
+    @reasoned(
+        description=_("Give a role"),
+        permissions=["grant"],
+        warning=_("They may enter this desk, and do there what the role allows."),
+        shape=RoleAndReason,
+    )
+    def grant(
+        self, _request: HttpRequest, row: Member, *, by: str, role: Role, reason: str
+    ) -> None:
+        roles.grant(member=row, role=role, by=by, reason=reason)
+
+    @reasoned(
+        description=_("Take a role away"),
+        permissions=["grant"],
+        warning=_("With their last role they may no longer enter this desk."),
+        shape=RoleAndReason,
+    )
+    def revoke(
+        self, _request: HttpRequest, row: Member, *, by: str, role: Role, reason: str
+    ) -> None:
+        roles.revoke(member=row, role=role, by=by, reason=reason)
 
     def _may_edit(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_member")

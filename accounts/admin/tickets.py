@@ -10,7 +10,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, Model, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import linebreaksbr
@@ -25,8 +25,11 @@ from accounts.models.members import Member
 from accounts.models.tickets import Attachment, Comment, ReadMark, Ticket
 from accounts.views.tickets import as_download
 from exchange.lib import audit
-from exchange.lib.admin import ReadOnly, do_to_each, may
+from exchange.lib.admin import Queue, ReadOnly, do_to_each, may
 from exchange.lib.errors import ExchangeError
+
+_SENT = _("Your reply to ticket %(number)s was sent.")
+_NOTED = _("Your note in ticket %(number)s was kept.")
 
 
 # The type argument exists for the checker only.
@@ -37,7 +40,7 @@ class AnswerForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         max_length=tickets.TEXT_LENGTH_MAX,
         widget=forms.Textarea(attrs={"rows": 8, "cols": 80}),
-        label=_("Answer"),
+        label=_("Reply"),
     )
     is_note = forms.BooleanField(
         required=False, label=_("A note among operators: the member does not see it")
@@ -74,13 +77,20 @@ class TicketAdmin(ReadOnly):
     # Who has waited longest comes first; who waits for nothing, last.
     ordering = (F("waiting_since").asc(nulls_last=True), "-updated_at")
     form = AnswerForm
+    change_form_template = "admin/accounts/ticket/thread.html"
     fields = ("number", "member", "state", "subject", "thread", "text", "is_note")
     readonly_fields = ("number", "member", "state", "subject", "thread")
     actions = ("close", "reopen")
+    queue = Queue(
+        _("Tickets waiting for an answer"), Q(state="open"), "?state__exact=open"
+    )
     # Words change nothing of value, and an answer takes longer than a proof is fresh.
     needs_fresh_proof = False
 
     has_answer_permission = may("accounts.answer_ticket")
+
+    def actions_on(self, row: Ticket) -> tuple[str, ...]:
+        return ("reopen",) if row.state == Ticket.State.CLOSED else ("close",)
 
     def has_change_permission(
         self, request: HttpRequest, obj: Model | None = None
@@ -167,7 +177,9 @@ class TicketAdmin(ReadOnly):
         except ExchangeError as error:
             self.message_user(request, error.message, "ERROR")
         else:
-            self.message_user(request, f"{ticket}: said.")
+            is_note = form.cleaned_data["is_note"]
+            done = _NOTED if is_note else _SENT
+            self.message_user(request, done % {"number": ticket.number})
 
 
 @admin.register(Comment)
@@ -193,7 +205,7 @@ class ReadMarkAdmin(ReadOnly):
 
 
 def _said(comment: Comment) -> SafeString:
-    who = "member" if not comment.is_operator else str(comment.author)
+    who = str(comment.author) if comment.is_operator else _("Member")
     files = format_html_join(
         " ",
         '<a href="{}">{}</a>',
@@ -206,7 +218,7 @@ def _said(comment: Comment) -> SafeString:
         "<div><p><strong>{}</strong> {}{}</p>{}<p>{}</p><hr></div>",
         who,
         comment.at.strftime("%Y-%m-%d %H:%M UTC"),
-        " (note)" if comment.is_note else "",
+        format_html(" ({})", _("note")) if comment.is_note else "",
         linebreaksbr(comment.text, autoescape=True),
         files,
     )

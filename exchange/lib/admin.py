@@ -5,20 +5,31 @@ need a reason. The audit trail is shown here, because its table lives here.
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext as _
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
 
 from exchange.lib import audit
 from exchange.lib.errors import ExchangeError
 from exchange.lib.models import AuditCheckpoint, AuditLink, AuditRecord, Mail
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 
 def may(permission: str) -> Callable[[Any, HttpRequest], bool]:
@@ -33,6 +44,14 @@ def may(permission: str) -> Callable[[Any, HttpRequest], bool]:
     return has_permission
 
 
+class Queue(NamedTuple):
+    """Rows that wait for an operator, and how the list of a desk is asked for them."""
+
+    name: StrPromise
+    rows: Q
+    asked: str = ""
+
+
 # What the filters and the calendar of Django ask with.
 _HARMLESS = ("__exact", "__isnull", "__in", "__year", "__month", "__day")
 
@@ -40,6 +59,43 @@ _HARMLESS = ("__exact", "__isnull", "__in", "__year", "__month", "__day")
 # The type argument exists for the checker only.
 class _Desk(admin.ModelAdmin):  # type: ignore[type-arg]
     """What both kinds of rows have in common."""
+
+    # The rows that are somebody's work, where there are any: see the desk's index.
+    queue: Queue | None = None
+    # What the list is asked with to hold every row.
+    whole_list = ""
+
+    def actions_on(self, row: Any) -> tuple[str, ...]:
+        """Return which actions make sense for a row as it is now."""
+        return tuple(str(each) for each in self.actions or ())
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
+    ) -> HttpResponse:
+        """Let what can be done to a row be begun on its page, too."""
+        row = context.get("original")
+        sensible = () if row is None else self.actions_on(row)
+        context["deeds"] = [
+            (name, description)
+            for _deed, name, description in _actions(self, request)
+            if name in sensible
+        ]
+        context["whole_list"] = self.whole_list
+        context["has_history"] = request.user.has_perm("lib.view_auditrecord")
+        return super().render_change_form(request, context, *args, **options)
+
+    def history_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show what the audit trail says of a row; Django's own log knows little."""
+        row = self.get_object(request, object_id)
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        asked = urlencode({"subject__in": ",".join(audit.labels(row))})
+        return redirect(f"{reverse('admin:lib_auditrecord_changelist')}?{asked}")
 
     def lookup_allowed(
         self, lookup: str, value: str, request: HttpRequest | None = None
@@ -73,6 +129,11 @@ class _Desk(admin.ModelAdmin):  # type: ignore[type-arg]
             )
             raise PermissionDenied
         return super().changelist_view(request, extra_context)
+
+
+def _actions(desk: _Desk, request: HttpRequest) -> list[tuple[Any, str, Any]]:
+    """Return the actions (deed, name, description) that an operator may use."""
+    return [each for each in desk.get_actions(request).values() if each is not None]
 
 
 class ReadOnly(_Desk):
@@ -123,32 +184,79 @@ class Kept(_Desk):
         return False
 
 
-class WithReason(ActionForm):
-    """Stands beside the choice of an action: people will read it for years."""
+class Reason(forms.Form):
+    """What the page of an action asks: people will read it for years."""
 
-    reason = forms.CharField(max_length=200, required=False)
+    reason = forms.CharField(
+        max_length=200,
+        label=_("Reason"),
+        help_text=_("It is written down for good, with your name."),
+    )
 
 
-def run_on_each(
-    request: HttpRequest, rows: QuerySet[Any], deed: Callable[[Any, str, str], object]
-) -> None:
+def reasoned(
+    *,
+    description: StrPromise,
+    permissions: list[str],
+    warning: StrPromise | str = "",
+    shape: type[forms.Form] = Reason,
+) -> Callable[[Callable[..., object]], Any]:
     """
-    Do the deed to each selected row and say how it went.
+    Make an action of a deed that needs a reason: first a page says what will happen,
+    `warning` included, and to whom, and asks what `shape` asks.
 
-    The deed gets the row, the actor ("operator:3") and the reason typed in; a reason is
-    demanded, and a refusal of one row does not keep the others from theirs.
+    The deed gets the request, the row, the actor (`by="operator:3"`), and by name what
+    was filled in. A refusal of one row does not keep the others from theirs.
     """
-    reason = request.POST.get("reason", "").strip()
-    if not reason:
-        messages.error(request, _("Nothing done: please type a reason."))
-        return
-    do_to_each(request, rows, lambda row, by: deed(row, by, reason))
+
+    def decorate(deed: Callable[..., object]) -> Any:
+        @admin.action(description=description, permissions=permissions)
+        @functools.wraps(deed)
+        def action(
+            desk: admin.ModelAdmin[Any], request: HttpRequest, rows: QuerySet[Any]
+        ) -> HttpResponse | None:
+            form = shape(request.POST if "reason" in request.POST else None)
+            if not form.is_valid():
+                to = request.get_full_path()
+                return page(desk, request, rows, form=form, to=to)
+            said = form.cleaned_data
+            do_to_each(
+                request, rows, lambda row, by: deed(desk, request, row, by=by, **said)
+            )
+            return None
+
+        def page(
+            desk: admin.ModelAdmin[Any],
+            request: HttpRequest,
+            rows: QuerySet[Any],
+            *,
+            form: forms.Form,
+            to: str,
+        ) -> HttpResponse:
+            context = {
+                **desk.admin_site.each_context(request),
+                "title": description,
+                "opts": desk.opts,
+                "action": deed.__name__,
+                "warning": warning,
+                "rows": list(rows),
+                "form": form,
+                "to": to,
+            }
+            return TemplateResponse(request, "admin/deed.html", context)
+
+        cast(Any, action).page, cast(Any, action).shape = page, shape
+        return action
+
+    return decorate
 
 
 def do_to_each(
     request: HttpRequest, rows: QuerySet[Any], deed: Callable[[Any, str], object]
 ) -> None:
-    """Do the same where no reason is asked for."""
+    """
+    Do the deed to each selected row and say how it went; it gets the row and the actor.
+    """
     by = f"operator:{request.user.pk}"
     for row in rows:
         try:
@@ -161,10 +269,36 @@ def do_to_each(
 
 @admin.register(AuditRecord)
 class AuditRecordAdmin(ReadOnly):
-    list_display = ("at", "actor", "action", "subject", "is_alarm", "facts", "address")
+    list_display = ("at", "actor", "action", "subject", "alarm", "in_short", "address")
     list_filter = ("is_alarm", "action")
     search_fields = ("subject", "actor", "action", "=request_id")
     ordering = ("-pk",)
+    fields = readonly_fields = (
+        *("at", "actor", "action", "subject", "alarm"),
+        *("whole", "address", "request_id"),
+    )
+
+    def lookup_allowed(
+        self, lookup: str, value: str, request: HttpRequest | None = None
+    ) -> bool:
+        """Let the history of one row be asked for: who is here may read all of it."""
+        is_history = lookup == "subject__in"
+        return is_history or super().lookup_allowed(lookup, value, request)
+
+    @admin.display(description=_("alarm"), ordering="is_alarm")
+    def alarm(self, row: AuditRecord) -> SafeString | str:
+        return (
+            format_html('<b class="alarm">{}</b>', _("Alarm")) if row.is_alarm else ""
+        )
+
+    @admin.display(description=_("facts"))
+    def in_short(self, row: AuditRecord) -> str:
+        return Truncator(", ".join(f"{k}: {v}" for k, v in row.facts.items())).chars(99)
+
+    @admin.display(description=_("facts"))
+    def whole(self, row: AuditRecord) -> SafeString:
+        text = json.dumps(row.facts, indent=2, ensure_ascii=False)
+        return format_html("<pre>{}</pre>", text)
 
 
 @admin.register(AuditLink)

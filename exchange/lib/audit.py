@@ -10,6 +10,7 @@ trail is no global lock: see `audit_chain`.
 from __future__ import annotations
 
 import logging
+import re
 
 from django.db.models import Model
 
@@ -17,6 +18,8 @@ from exchange.lib import origin
 from exchange.lib.models import AuditRecord
 
 log = logging.getLogger("exchange.audit")
+
+_OTHER_NAMES = {"apitoken": "token"}
 
 
 def record(actor: str, action: str, subject: str, **facts: object) -> AuditRecord:
@@ -35,6 +38,14 @@ def label(row: Model) -> str:
     bound to this name, too: it must not change.
     """
     return f"{row._meta.label_lower}:{row.pk}"
+
+
+def labels(row: Model) -> list[str]:
+    """Return every name under which a row is the subject of records, old and new."""
+    name = str(row._meta.model_name)
+    spoken = re.sub(r"(?<!^)(?=[A-Z])", "_", row._meta.object_name or name).lower()
+    kinds = {row._meta.label_lower, name, spoken, _OTHER_NAMES.get(name, name)}
+    return sorted(f"{kind}:{row.pk}" for kind in kinds)
 
 
 def alarm(subject: str, action: str, **facts: object) -> AuditRecord:

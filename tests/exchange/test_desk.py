@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import proofs, roles
+from accounts import proofs, roles, tickets
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.roles import Role
@@ -103,8 +103,77 @@ def test_a_deed_needs_a_fresh_proof(
     prove(browser, olive)
     freeze(browser, alice)
 
-    assert "next=%2Fadmin%2Faccounts%2Fmember%2F" in sent_to
+    assert "next=%2Fadmin%2Fdeed%2F" in sent_to
     assert (before, Member.objects.get(pk=alice.pk).state) == ("active", "frozen")
+
+
+def test_a_deed_that_waited_for_a_proof_need_not_be_typed_again(
+    browser: Client, olive: Member, alice: Member, bob: Member
+) -> None:
+    enrol_totp(olive, browser)
+    show(browser, olive, ago=timedelta(minutes=6))
+    form = {
+        "action": "freeze",
+        "_selected_action": [alice.pk, bob.pk],
+        "reason": "a stolen phone",
+    }
+    browser.post(f"{MEMBERS}?state__exact=active", form)
+    prove(browser, olive)
+
+    page = browser.get("/admin/deed/").content.decode()
+
+    assert 'value="a stolen phone"' in page
+    assert f'action="{MEMBERS}?state__exact=active"' in page
+    for member in (alice, bob):
+        assert f'name="_selected_action" value="{member.pk}"' in page
+    assert Member.objects.get(pk=alice.pk).state == "active"
+
+
+def test_a_deed_that_waited_is_still_for_who_may(
+    browser: Client, olive: Member, alice: Member
+) -> None:
+    enrol_totp(olive, browser)
+    show(browser, olive, ago=timedelta(minutes=6))
+    freeze(browser, alice)
+    Member.objects.filter(pk=olive.pk).update(is_superuser=False)
+    prove(browser, olive)
+
+    assert browser.get("/admin/deed/").status_code == 403
+
+
+def test_where_no_deed_waited_there_is_the_first_page(
+    browser: Client, olive: Member
+) -> None:
+    prove(browser, olive)
+
+    assert browser.get("/admin/deed/")["Location"] == "/admin/"
+
+
+def test_what_waits_comes_first(browser: Client, olive: Member, alice: Member) -> None:
+    prove(browser, olive)
+    tickets.ask(
+        member=alice, subject="Hello", text="Where?", files=[], now=timezone.now()
+    )
+
+    page = browser.get("/admin/").content.decode()
+
+    assert "<b>1</b> Tickets waiting for an answer" in page
+    assert "<b>0</b> Lost factors to decide" in page
+    assert page.index("Tickets waiting") < page.index('id="group-0-member"')
+    assert "Recent actions" not in page
+
+
+def test_nobody_is_told_of_work_that_is_not_theirs(alice: Member) -> None:
+    roles.grant(member=alice, role=Role.SUPPORT, by="operator:0", reason="a test")
+    browser = Client()
+    browser.force_login(alice)
+    prove(browser, alice)
+
+    page = browser.get("/admin/").content.decode()
+
+    assert "Tickets waiting for an answer" in page
+    assert "Lost factors to decide" not in page
+    assert "Identities to review" not in page
 
 
 def test_a_proof_leads_back_to_the_page_not_to_the_button(
