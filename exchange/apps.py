@@ -12,6 +12,9 @@ class ExchangeConfig(AppConfig):
 
     def ready(self) -> None:
         from exchange import checks  # noqa: F401, PLC0415 - they register themselves
+        from exchange.lib import names  # noqa: PLC0415 - it needs models
+
+        names.install()
 
 
 class DeskConfig(AdminConfig):

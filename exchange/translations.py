@@ -24,6 +24,8 @@ from django.conf import settings
 from django.utils.translation import to_locale
 from django.utils.translation.template import templatize
 
+from exchange.lib import names
+
 # What a call's arguments are, as Babel counts them: ((1, "c"), 2) is context and text.
 _CALLS: dict[str, Any] = {
     "gettext": None,
@@ -57,6 +59,8 @@ def collect() -> Catalog:
         found = in_template if path.suffix in _TEMPLATES else in_python
         for message, context, comments in found(path.read_text()):
             catalog.add(message, context=context, auto_comments=comments)
+    for name in names.known():
+        catalog.add(name, context=names.CONTEXT)
     return catalog
 
 

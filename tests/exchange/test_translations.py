@@ -20,6 +20,7 @@ from django.test import Client
 from django.utils import translation
 
 from accounts import signed_headers, tokens, tonces
+from accounts.models.members import Member
 from exchange import translations
 from exchange.lib import errors
 from tests.databases import ROOT
@@ -252,3 +253,18 @@ def test_it_has_an_error_page_in_each_language(code: int) -> None:
 
     assert '<html lang="zh-Hans">' in page
     assert "市场" in page
+
+
+@pytest.mark.promise("U-87")
+def test_the_desk_speaks_chinese(desk: Client, alice: Member) -> None:
+    chinese = {"Accept-Language": "zh-CN,zh;q=0.9"}
+
+    first = desk.get("/admin/", headers=chinese).content.decode()
+    members = desk.get("/admin/accounts/member/", headers=chinese).content.decode()
+
+    assert "工单" in first
+    assert "Tickets" not in first
+    for word in ("显示名称", "创建时间", "正常"):  # two columns and a choice
+        assert word in members
+    for word in ("Display name", "Created at", "Active"):
+        assert word not in members
