@@ -157,6 +157,12 @@ def opening_of(
     return fresh.order_by("-at", "-pk").first()
 
 
+def claimant_of(case: IdentityCase, *, now: datetime) -> Member | None:
+    """Return which operator has a case open; nobody, once that was too long ago."""
+    is_fresh = case.claimed_at is not None and case.claimed_at > now - OPEN_FOR
+    return case.claimed_by if is_fresh else None
+
+
 def look(*, page_id: int, operator: Member, now: datetime) -> bytes:
     """
     Return a page as a JPEG with the operator's number and the time drawn into it, and
@@ -299,8 +305,7 @@ def _demand_others(case: IdentityCase, operator: Member) -> None:
 
 
 def _demand_unclaimed(case: IdentityCase, operator: Member, now: datetime) -> None:
-    is_others = case.claimed_by_id not in {None, operator.pk}
-    if is_others and case.claimed_at and case.claimed_at > now - OPEN_FOR:
+    if claimant_of(case, now=now) not in {None, operator}:
         raise Claimed
 
 

@@ -27,6 +27,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import proofs, throttling
+from accounts.factors import changes
 from accounts.models.members import Member
 from accounts.views import doors
 from exchange.lib import audit
@@ -163,6 +164,19 @@ def is_operator(request: HttpRequest) -> bool:
         return False
     is_frozen = user.state != Member.State.ACTIVE
     return not is_frozen and _is_near(throttling.client_address(request.META))
+
+
+def of_page(request: HttpRequest) -> dict[str, Any]:
+    """
+    Say to the site's templates, where they ask, whether there is a desk for who looks,
+    and whether a second factor is missing to enter it.
+    """
+    return {
+        "may_enter_desk": lambda: is_operator(request),
+        "desk_needs_factor": lambda: (
+            is_operator(request) and not changes.has_any(doors.who(request).pk)
+        ),
+    }
 
 
 def way_to_proof(request: HttpRequest, *, back_to: str) -> HttpResponse:

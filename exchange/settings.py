@@ -106,6 +106,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
                 "accounts.context.account",
+                "exchange.desk.of_page",
             ],
             "loaders": [
                 (

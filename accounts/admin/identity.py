@@ -267,6 +267,7 @@ def _review(request: HttpRequest, case: IdentityCase) -> dict[str, Any]:
     data = identity.personal_data(case) if opening else None
     return {
         "case": case,
+        "claimed_by": reviews.claimant_of(case, now=now),
         "opening": opening,
         "open_until": None if opening is None else opening.at + reviews.OPEN_FOR,
         "opening_form": OpeningForm(),

@@ -15,7 +15,17 @@ from accounts.models.identity import CaseOpening, IdentityCase, IdentityLevel
 from accounts.models.members import Member
 from exchange.lib.models import AuditRecord
 from tests import rows
-from tests.accounts.papers import DATA, NUMBER, paper, send, verified
+from tests.accounts.papers import (
+    DATA,
+    NUMBER,
+    Kind,
+    Reason,
+    decide,
+    hand_in,
+    paper,
+    send,
+    verified,
+)
 from tests.makers import Answer, prove
 
 pytestmark = pytest.mark.django_db
@@ -233,6 +243,38 @@ def test_it_says_who_else_has_the_same_document(
 
     assert "bob@example.com" not in closed
     assert "The same number was handed in by bob@example.com" in text(desk, case)
+
+
+def test_it_shows_what_was_sent_last(
+    desk: Client, alice: Member, olive: Member
+) -> None:
+    now = timezone.now()
+    case = send(alice, now - timedelta(hours=2))
+    refused = Reason.UNREADABLE
+    decide(case, olive, now - timedelta(hours=1), identity=refused)
+    hand_in(alice, number="ZZ-9000 1234", kind=Kind.ID_CARD, now=now)
+    send(alice, now)
+    open_case(desk, case)
+
+    page = text(desk, case)
+
+    assert "Identity document: Identity card · received" in page
+    assert "Proof of address: Utility bill · accepted" in page
+    assert "ZZ-9000 1234" in page
+    assert NUMBER not in page
+    assert str(refused.label) not in page.split("<option")[0]
+
+
+def test_it_says_who_has_a_case_open_as_long_as_they_have(
+    desk: Client, case: IdentityCase, olive: Member
+) -> None:
+    open_case(desk, case)
+    fresh = text(desk, case)
+    hour_ago = timezone.now() - timedelta(hours=1)
+    IdentityCase.objects.filter(pk=case.pk).update(claimed_at=hour_ago)
+
+    assert f"open with {olive.email}" in fresh
+    assert "open with" not in text(desk, case)
 
 
 def test_operators_do_not_open_their_own(olive: Member, desk: Client) -> None:

@@ -69,6 +69,30 @@ def test_it_sends_who_has_no_factor_to_where_one_is_set_up(browser: Client) -> N
     assert answer.status_code == 200
 
 
+def test_the_account_leads_operators_to_the_desk(
+    browser: Client, olive: Member, alice: Member
+) -> None:
+    hint = "opens with a second factor only"
+    without = browser.get("/account").content.decode()
+    enrol_totp(olive, browser)
+    with_factor = browser.get("/account").content.decode()
+    browser.force_login(alice)
+    members = browser.get("/account").content.decode()
+
+    assert 'href="/admin/"' in without
+    assert hint in without
+    assert 'href="/admin/"' in with_factor
+    assert hint not in with_factor
+    assert 'href="/admin/"' not in members
+    assert hint not in members
+
+
+def test_a_missing_factor_is_not_told_in_green(browser: Client) -> None:
+    page = browser.get("/admin/", follow=True).content.decode()
+
+    assert '<p class="toast" role="status">Operators need' in page
+
+
 @pytest.mark.promise("S-78")
 def test_it_closes_after_an_hour(
     browser: Client, olive: Member, settings: Settings
