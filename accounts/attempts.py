@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 from django.db import connection
@@ -24,7 +23,6 @@ from exchange.lib.errors import TooMany
 from exchange.lib.transactions import statement
 
 FORGOTTEN_AFTER = timedelta(days=1)
-_IPV6_SITE = 64  # what one customer has, and may use every address of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +93,6 @@ def forget_old(*, now: datetime) -> int:
 def key_of(kind: str, name: str) -> str:
     """Return under which key attempts at a name (an address, a member) are counted."""
     return f"{kind}:{salted_hmac('accounts.attempts', name).hexdigest()[:32]}"
-
-
-def neighbourhood(address: str) -> str:
-    """Return what one client has at hand: an IPv4 address, or a whole IPv6 site."""
-    try:
-        host = ip_address(address)
-    except ValueError:
-        return address
-    if host.version == 4:
-        return str(host)
-    return str(ip_network((int(host), _IPV6_SITE), strict=False))
 
 
 def _seconds_shut(key: str, now: datetime) -> int:

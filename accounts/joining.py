@@ -15,7 +15,15 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts import attempts, hashing, letterbox, links, members, password_rules
+from accounts import (
+    attempts,
+    hashing,
+    letterbox,
+    links,
+    members,
+    networks,
+    password_rules,
+)
 from accounts.attempts import Pace
 from accounts.models.members import Member
 from accounts.notices import Event
@@ -106,4 +114,4 @@ def _state(member: Member) -> str:
 
 
 def _address_key(address: str) -> str:
-    return attempts.key_of("sign-ups", attempts.neighbourhood(address))
+    return attempts.key_of("sign-ups", networks.neighbourhood(address))

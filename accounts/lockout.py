@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from accounts import attempts, letterbox, links
+from accounts import attempts, letterbox, links, networks
 from accounts.attempts import Pace
 from accounts.devices import Device
 from accounts.models.attempts import Attempts
@@ -46,7 +46,7 @@ def knock(*, email: str, device: Device, address: str, now: datetime) -> Knock:
         key = attempts.key_of("device", f"{device.id} {email}")
         attempts.count(key, PER_DEVICE, now=now)
         return Knock(email, key, None, shuts_account=False)
-    address_key = attempts.key_of("address", attempts.neighbourhood(address))
+    address_key = attempts.key_of("address", networks.neighbourhood(address))
     attempts.count(address_key, PER_ADDRESS, now=now)
     key = _account_key(email)
     count = attempts.count(key, PER_ACCOUNT, now=now)

@@ -1,24 +1,37 @@
 """
-Networks that a key trusts: read as people write them, kept in one spelling.
+Addresses and networks: whose address is in which network, what counts as one client,
+and the lists that keys trust, read as people write them and kept in one spelling.
 
-A leaf: it knows addresses, and nothing of keys.
+A leaf: it knows addresses, and nothing of keys, proxies or requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from django.utils.translation import gettext_lazy as _
 
 from exchange.lib.errors import Invalid
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 NETWORKS_MAX = 20
-# What is wider is no list of one's own machines: the size of the networks that whole
-# providers are given.
-_PREFIX_MIN = {4: 8, 6: 32}
+# What is wider is no list of one's own machines: a large university has an IPv4 /16, a
+# whole provider an IPv6 /32. Twenty /16 are a three-thousandth of the internet.
+_PREFIX_MIN = {4: 16, 6: 32}
+# By these, translators and tunnels write every IPv4 address as an IPv6 one.
+_EVERYBODY = [IPv6Network("64:ff9b::/96"), IPv6Network("2001::/32")]
+_IPV6_SITE = 64  # what one customer has, and may use every address of
 _TEXT_MAX = 64
 
 
@@ -42,14 +55,38 @@ def normalised(texts: Iterable[str]) -> list[str]:
 
 
 def is_within(address: str, networks: Iterable[str]) -> bool:
-    """Say whether an address is in one of these networks; what is none is in none."""
+    """
+    Say whether an address is in one of these networks; what is none is in none, and an
+    IPv4 address is one however a socket names it.
+    """
+    host = parsed(address)
+    return host is not None and any(host in _network(text) for text in networks)
+
+
+def neighbourhood(address: str, *, ipv6_site: int = _IPV6_SITE) -> str:
+    """Return what one client has at hand: an IPv4 address, or a whole IPv6 site."""
+    host = parsed(address)
+    if isinstance(host, IPv6Address):
+        return str(ip_network((int(host), ipv6_site), strict=False))
+    return address if host is None else str(host)
+
+
+def parsed(address: str) -> Address | None:
+    """
+    Return an address, None for what is none. A socket that speaks both languages names
+    an IPv4 peer ::ffff:192.0.2.7: that is 192.0.2.7. No other IPv6 address is taken for
+    the IPv4 address it may have in it, since whoever has the IPv6 one chose that.
+    """
     try:
         host = ip_address(address)
     except ValueError:
-        return False
-    # How a socket that speaks both languages names an old address.
-    plain = getattr(host, "ipv4_mapped", None) or host
-    return any(plain in ip_network(network) for network in networks)
+        return None
+    return getattr(host, "ipv4_mapped", None) or host
+
+
+@lru_cache(maxsize=1024)
+def _network(text: str) -> Network:
+    return ip_network(text, strict=False)
 
 
 def _read(text: str) -> Network:
@@ -66,11 +103,20 @@ def _read(text: str) -> Network:
         facts = {"text": text, "network": str(loose), "host": host}
         said = _("%(text)s is an address within a network: %(network)s or %(host)s?")
         raise BadNetwork(said % facts)
-    if loose.prefixlen < _PREFIX_MIN[loose.version]:
+    if loose.prefixlen < _PREFIX_MIN[loose.version] or _is_everybody(loose):
         most = f"/{_PREFIX_MIN[loose.version]}"
-        said = _("%(text)s is too wide: %(most)s at most.")
+        said = _(
+            "%(text)s is too wide. Write the addresses of your own machines, or"
+            " networks of %(most)s and smaller."
+        )
         raise BadNetwork(said % {"text": text, "most": most})
     return loose
+
+
+def _is_everybody(network: Network) -> bool:
+    return isinstance(network, IPv6Network) and any(
+        each.subnet_of(network) for each in _EVERYBODY
+    )
 
 
 def _place(network: Network) -> tuple[int, int, int]:

@@ -20,6 +20,7 @@ from accounts import (
     links,
     lockout,
     members,
+    networks,
     password_rules,
     security,
 )
@@ -76,7 +77,7 @@ def request_reset(*, email: str, address: str, now: datetime) -> None:
     caller cannot tell. Raises BadEmail or TooManyAttempts.
     """
     email = members.normalised(email)
-    place = attempts.neighbourhood(address)
+    place = networks.neighbourhood(address)
     attempts.count(attempts.key_of("resets", place), RESETS_PER_ADDRESS, now=now)
     joining.count_mail(email, now=now)
     letterbox.drop(email, Event.PASSWORD_RESET)

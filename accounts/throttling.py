@@ -14,13 +14,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from django.conf import settings
 from django.core.cache import cache
 
-from accounts import attempts
+from accounts import networks
 from exchange.lib.errors import TooMany
 
 # What one member may say to our support in a window.
@@ -66,7 +64,7 @@ def count_address(address: str, *, now: datetime, bucket: str = "all") -> Standi
     Each bucket has the whole limit to itself, and "cancels" has twice that.
     """
     limit = settings.RATE_LIMIT_PER_ADDRESS * _TIMES.get(bucket, 1)
-    place = attempts.neighbourhood(address)
+    place = networks.neighbourhood(address)
     return _count(f"address:{bucket}:{place}", limit, now)
 
 
@@ -117,33 +115,20 @@ def client_address(meta: dict[str, str]) -> str:
     Return who is asking, from a WSGI environment.
 
     X-Forwarded-For is believed only as far as our own proxies (TRUSTED_PROXIES) wrote
-    it: the answer is the last address in it that is not one of them.
+    it: the answer is the last address in it that is not one of them. An IPv4 address is
+    written as one, whatever the socket or the proxy called it.
     """
+    hops = meta.get("HTTP_X_FORWARDED_FOR", "").split(",")
     address = meta.get("REMOTE_ADDR", "")
-    if not _is_ours(address):
-        return address
-    for hop in reversed(meta.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-        if not hop.strip():
-            continue
-        address = hop.strip()
-        if not _is_ours(address):
-            break
-    return address[:64]  # a proxy may pass on what is no address at all
+    while hops and _is_ours(address):
+        address = hops.pop().strip() or address
+    # A proxy may pass on what is no address at all.
+    return str(networks.parsed(address) or address[:64])
 
 
 def came_by_proxy(meta: dict[str, str]) -> bool:
     """Say whether one of our own proxies handed the request on."""
     return _is_ours(meta.get("REMOTE_ADDR", ""))
-
-
-@lru_cache(maxsize=1024)
-def is_within(address: str, networks: tuple[str, ...]) -> bool:
-    """Say whether a client is in one of these networks; what is no address is not."""
-    try:
-        host = ip_address(address)
-    except ValueError:
-        return False
-    return any(host in network for network in _networks(networks))
 
 
 def _count(name: str, limit: int, now: datetime) -> Standing:
@@ -174,10 +159,5 @@ def _digest(text: str) -> str:
 
 
 def _is_ours(address: str) -> bool:
-    proxies = tuple(settings.TRUSTED_PROXIES)
-    return bool(proxies) and is_within(address, proxies)
-
-
-@lru_cache(maxsize=8)
-def _networks(texts: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(text, strict=False) for text in texts]
+    proxies = settings.TRUSTED_PROXIES
+    return bool(proxies) and networks.is_within(address, proxies)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 
 from django.conf import settings
 from django.http import HttpRequest
 
-from accounts import throttling
+from accounts import networks, throttling
 
 USER_AGENT_LENGTH_MAX = 300
 # A place of an address that is nowhere: of the exchange's own network, or the desk's.
@@ -45,13 +45,8 @@ def of(request: HttpRequest) -> Visit:
 
 def _address(text: str) -> str | None:
     """Return an address as it is written everywhere, None where it is none at all."""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(address)
+    address = networks.parsed(text.partition("%")[0])
+    return None if address is None else str(address)
 
 
 def _place(request: HttpRequest, address: str | None) -> str:

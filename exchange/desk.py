@@ -26,7 +26,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import proofs, throttling
+from accounts import networks, proofs, throttling
 from accounts.factors import changes
 from accounts.models.members import Member
 from accounts.views import doors
@@ -228,5 +228,5 @@ def _note_superuser(request: HttpRequest) -> None:
 
 
 def _is_near(address: str) -> bool:
-    networks = tuple(settings.DESK_NETWORKS)
-    return not networks or throttling.is_within(address, networks)
+    near = settings.DESK_NETWORKS
+    return not near or networks.is_within(address, near)

@@ -108,20 +108,6 @@ def test_it_does_not_mind_clocks_that_disagree() -> None:
     assert knock(NOW) == 2
 
 
-@pytest.mark.parametrize(
-    ("address", "one"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
-        ("2001:DB8:1:2::5", "2001:db8:1:2::/64"),
-        ("unknown", "unknown"),
-        ("", ""),
-    ],
-)
-def test_it_takes_an_ipv6_site_for_one_client(address: str, one: str) -> None:
-    assert attempts.neighbourhood(address) == one
-
-
 def test_it_keeps_no_name_in_the_open() -> None:
     key = attempts.key_of("account", "alice@example.com")
 
