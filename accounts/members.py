@@ -12,6 +12,7 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError
+from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from accounts import hashing, notices, password_rules, sessions, tokens
@@ -142,7 +143,9 @@ def move(member: Member, to: Member.State, *, by: str, reason: str) -> bool:
     already is fine. Return whether it was changed just now. Raises IllegalMove.
     """
     here = Member.objects.filter(pk=member.pk)
-    if here.filter(state__in=_FROM[to]).update(state=to) == 0:
+    freezes = int(to == Member.State.FROZEN)
+    changed = {"state": to, "times_frozen": F("times_frozen") + freezes}
+    if here.filter(state__in=_FROM[to]).update(**changed) == 0:
         if here.filter(state=to).exists():
             return False
         raise IllegalMove(move=to.value)

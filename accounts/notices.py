@@ -21,6 +21,7 @@ from accounts.models.members import Member
 from exchange.lib import audit, mail
 from exchange.lib.transactions import transaction, transaction_required
 
+FREEZE = "freeze"  # the purpose of the link
 FREEZE_LINK_VALID = timedelta(days=7)
 
 
@@ -99,4 +100,13 @@ def choose(*, member: Member, wanted: Collection[str]) -> Member:
 
 def freeze_link(member: Member) -> str:
     """Return a link with which the member can freeze the account without signing in."""
-    return links.make("/freeze/{}", member=member, purpose="freeze", state=member.state)
+    state = freeze_state(member)
+    return links.make("/freeze/{}", member=member, purpose=FREEZE, state=state)
+
+
+def freeze_state(member: Member) -> str:
+    """
+    Say what spends such a link: any freeze after it was made, also one that was thawed
+    since; and the end of the account.
+    """
+    return f"{member.times_frozen}|{member.state == Member.State.CLOSED}"

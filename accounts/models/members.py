@@ -54,6 +54,8 @@ class Member(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True)
     display_name = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
+    # Links that freeze are good until the next freeze: see accounts.freezing.
+    times_frozen = models.PositiveIntegerField(db_default=0, editable=False)
     api_disabled = models.BooleanField(default=False)
     # When the e-mail address was shown to be theirs.
     activated_at = models.DateTimeField(null=True, blank=True)

@@ -82,6 +82,37 @@ def test_it_freezes_once(alice: Member) -> None:
     assert AuditRecord.objects.filter(action="member_frozen").count() == 1
 
 
+@pytest.mark.promise("S-18")
+@pytest.mark.parametrize("by", ["link", "operator"])
+def test_a_link_is_spent_by_a_freeze_that_was_thawed(alice: Member, by: str) -> None:
+    secret, other = secret_of(alice), secret_of(alice)
+    if by == "link":
+        freezing.freeze(other)
+    else:
+        members.freeze(member=alice, by="operator:1", reason="asked")
+    members.thaw(member=alice, by="operator:1", reason="it was her")
+
+    for spent in (secret, other):
+        with pytest.raises(LinkSpent):
+            freezing.freeze(spent)
+
+    assert Member.objects.get(pk=alice.pk).state == "active"
+    assert Client().post(f"/freeze/{secret}").status_code == 404
+    freezing.freeze(secret_of(Member.objects.get(pk=alice.pk)))
+    assert Member.objects.get(pk=alice.pk).state == "frozen"
+
+
+def test_a_link_of_a_frozen_time_is_good_after_it(alice: Member) -> None:
+    """A thief may strike again, and this mail is the newest its reader has."""
+    members.freeze(member=alice, by="operator:1", reason="asked")
+    secret = secret_of(Member.objects.get(pk=alice.pk))
+    members.thaw(member=alice, by="operator:1", reason="it was her")
+
+    freezing.freeze(secret)
+
+    assert Member.objects.get(pk=alice.pk).state == "frozen"
+
+
 @pytest.mark.races
 def test_it_freezes_once_for_many_at_once(alice: Member) -> None:
     results = at_once(*[partial(freezing.freeze, secret_of(alice))] * 6)
