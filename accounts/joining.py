@@ -4,15 +4,18 @@ Joining: sign up, and show that the e-mail address is one's own.
 Whether an address is known already must not show: the page says the same, the same
 statements run, one hash is made, and what differs is in a mail that leaves later.
 
-Until an address is confirmed it is nobody's for sure. So signing up again before that
-replaces the password and spoils links sent earlier: who confirms confirms the password
-chosen last, and a stranger who signed up first is out.
+Until an address is confirmed it is nobody's for sure. Who signs up again before that
+with the same password gets another link. With another password it may be a stranger, or
+the first one was: then neither password counts, links sent earlier are void, and the
+mail says so and lets its reader choose one. Nobody confirms a password they have not
+chosen.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.utils.translation import gettext_lazy as _
 
 from accounts import (
@@ -61,13 +64,20 @@ def sign_up(
     password_rules.demand_strong(password, newcomer)
     attempts.count(_address_key(address), PER_ADDRESS, now=now)
     count_mail(email, now=now)
-    newcomer.password = hashing.hashed(password)
+    waiting = Member.objects.filter(email=email, activated_at=None)
+    known = next(iter(waiting.values_list("password", flat=True)), None)
+    newcomer.password = _counting(password, known)
     with transaction():
         Member.objects.bulk_create([newcomer], ignore_conflicts=True)
-        open_to_all = Member.objects.filter(email=email, activated_at=None)
-        is_theirs = open_to_all.update(password=newcomer.password, language=language)
-        member_id = Member.objects.values_list("pk", flat=True).get(email=email)
-        deed = "signed_up" if is_theirs else "signed_up_again"
+        disputed = waiting.exclude(password=newcomer.password)
+        # Once is enough: the link that settles it must outlive further attempts.
+        disputed = disputed.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+        disputed.update(password=make_password(None), language=language)
+        member_id, counts = Member.objects.values_list("pk", "password").get(
+            email=email
+        )
+        is_new = known is None and counts == newcomer.password
+        deed = "signed_up" if is_new else "signed_up_again"
         audit.record("stranger", deed, f"member:{member_id}")
         letterbox.drop(email, Event.ACTIVATION)
 
@@ -107,6 +117,16 @@ def activate(link: str, *, now: datetime) -> Member:
         member.save(update_fields=["activated_at"])
         audit.record(f"member:{member.pk}", "member_activated", f"member:{member.pk}")
     return member
+
+
+def _counting(password: str, known: str | None) -> str:
+    """
+    Return the hash of the password that is to count, or of none at all, where another
+    was chosen before. One hash is made in any case.
+    """
+    if known is None:
+        return hashing.hashed(password)
+    return known if hashing.check(password, known).is_right else make_password(None)
 
 
 def _state(member: Member) -> str:

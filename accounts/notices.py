@@ -35,6 +35,7 @@ class Event(models.TextChoices):
     """What there is to hear of. The first block concerns security."""
 
     ACTIVATION = "activation", _("Confirm your e-mail address")
+    JOINED_TWICE = "joined_twice", _("Two sign-ups with your address")
     JOINED_AGAIN = "joined_again", _("Somebody tried to join with your address")
     PASSWORD_RESET = "password_reset", _("Reset your password")
     PASSWORD_CHANGED = "password_changed", _("Password changed")
@@ -58,7 +59,13 @@ class Event(models.TextChoices):
 OPTIONAL = frozenset({Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED})
 # Sent to who may not be able to sign in at all: freezing is no help there.
 _WITHOUT_FREEZE = frozenset(
-    {Event.ACTIVATION, Event.JOINED_AGAIN, Event.FROZEN, Event.CLOSED}
+    {
+        Event.ACTIVATION,
+        Event.JOINED_TWICE,
+        Event.JOINED_AGAIN,
+        Event.FROZEN,
+        Event.CLOSED,
+    }
 )
 
 

@@ -1,8 +1,9 @@
 """
 The postman: finds out whose the addresses are that strangers named, and tells them.
 
-What they hear depends on who they are by then: a link to confirm the address, or, to
-who has long confirmed it, that somebody tried to join with it.
+What they hear depends on who they are by then: a link to confirm the address; where two
+passwords were chosen for it, a link to settle that; or, to who has long confirmed it,
+that somebody tried to join with it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def _answer(letter: Letter) -> None:
     match Event(letter.event):
         case Event.ACTIVATION if member.is_activated:
             tell(member, Event.JOINED_AGAIN, url=passwords.reset_link(member))
+        case Event.ACTIVATION if not member.has_usable_password():
+            tell(member, Event.JOINED_TWICE, url=passwords.reset_link(member))
         case Event.ACTIVATION:
             tell(member, Event.ACTIVATION, url=joining.activation_link(member))
         case Event.PASSWORD_RESET:

@@ -13,7 +13,12 @@ from accounts.notices import Channel, Event
 from accounts.views.doors import member_page, who
 
 # There is nothing to choose about a mail that somebody asked for by hand.
-_ANSWERS = {Event.ACTIVATION, Event.JOINED_AGAIN, Event.PASSWORD_RESET}
+_ANSWERS = {
+    Event.ACTIVATION,
+    Event.JOINED_TWICE,
+    Event.JOINED_AGAIN,
+    Event.PASSWORD_RESET,
+}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 CAROL = "carol@example.com"
 CONFIRM = "Confirm your e-mail address"
+TWO = "Two sign-ups with your address"
 
 
 def sign_up(
@@ -53,14 +54,20 @@ def carol() -> Member:
 
 @contextmanager
 def counted_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """Hashes made to be stored or to be compared: either costs the same."""
     hashed: list[object] = []
-    real = Argon2.encode
+    encode, verify = Argon2.encode, Argon2.verify
 
-    def encode(self: Argon2, *args: str) -> str:
+    def encoded(self: Argon2, *args: str) -> str:
         hashed.append(args)
-        return str(real(self, *args))
+        return str(encode(self, *args))
 
-    monkeypatch.setattr(Argon2, "encode", encode)
+    def verified(self: Argon2, *args: str) -> bool:
+        hashed.append(args)
+        return bool(verify(self, *args))
+
+    monkeypatch.setattr(Argon2, "encode", encoded)
+    monkeypatch.setattr(Argon2, "verify", verified)
     yield hashed
 
 
@@ -163,9 +170,13 @@ def test_it_does_the_same_work_whether_the_address_is_known_or_not(
     alice: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_up("dave@example.com")  # joined, and has not confirmed
+    sign_up("erin@example.com", MALLORYS)
+    sign_up("fred@example.com", MALLORYS)
+    sign_up("fred@example.com", OWNERS)
 
     work = {}
-    for email in (alice.email, "dave@example.com", CAROL):
+    emails = [f"{name}@example.com" for name in ("dave", "erin", "fred")]
+    for email in (alice.email, CAROL, *emails):
         with (
             counted_hashes(monkeypatch) as hashed,
             CaptureQueriesContext(connection) as statements,
@@ -175,7 +186,7 @@ def test_it_does_the_same_work_whether_the_address_is_known_or_not(
         work[email] = (len(hashed), kinds)
         monkeypatch.undo()
 
-    assert work[alice.email] == work[CAROL] == work["dave@example.com"]
+    assert all(each == work[CAROL] for each in work.values())
     assert work[CAROL][0] == 1
 
 
@@ -216,21 +227,55 @@ def test_it_takes_as_long_whether_the_address_is_known_or_not(
     assert abs(known - new) < timedelta(milliseconds=10)
 
 
+MALLORYS = "mallorys own pass phrase"
+OWNERS = "seven quiet lamps in fog"
+
+
 @pytest.mark.promise("S-9")
-def test_it_is_the_owner_who_confirms_what_a_stranger_began() -> None:
-    """Mallory joins with Carol's address, Carol joins, Carol confirms: Carol is in."""
-    sign_up(password="mallorys own pass phrase")
-    mallorys = link(CAROL, "activate").rpartition("/")[2]
+@pytest.mark.parametrize("attempts", [(MALLORYS, PASSWORD), (PASSWORD, MALLORYS)])
+def test_nobody_confirms_the_password_of_somebody_else(attempts: list[str]) -> None:
+    """Whoever of the two came first: who reads the mail chooses."""
+    first, second = attempts
+    sign_up(password=first)
+    early = token(CAROL, "activate")
     browser = Client()
     browser.force_login(carol())
 
+    sign_up(password=second, address="198.51.100.9")
+
+    assert browser.get("/").wsgi_request.user.is_anonymous
+    assert not any(carol().check_password(each) for each in attempts)
+    with pytest.raises(LinkSpent):
+        joining.activate(early, now=NOW)
+    assert subjects(CAROL) == [CONFIRM, TWO]
+    passwords.reset(token(CAROL, "reset"), new=OWNERS, now=NOW)
+    assert carol().is_activated
+    assert carol().check_password(OWNERS)
+
+
+@pytest.mark.promise("S-9")
+def test_a_third_attempt_does_not_undo_the_link_that_settles_it() -> None:
+    sign_up()
+    sign_up(password=MALLORYS)
+    settling = token(CAROL, "reset")
+
+    sign_up(password=MALLORYS, address="198.51.100.9")
+
+    assert subjects(CAROL)[-1] == TWO
+    assert not carol().check_password(MALLORYS)
+    passwords.reset(settling, new=OWNERS, now=NOW)
+    assert carol().is_activated
+
+
+def test_it_sends_another_link_to_who_joins_again_with_the_same_password() -> None:
+    sign_up()
+    first = token(CAROL, "activate")
+
     sign_up()
 
+    assert subjects(CAROL) == [CONFIRM, CONFIRM]
     assert carol().check_password(PASSWORD)
-    assert browser.get("/").wsgi_request.user.is_anonymous
-    with pytest.raises(LinkSpent):
-        joining.activate(mallorys, now=NOW)
-    joining.activate(token(CAROL, "activate"), now=NOW)
+    joining.activate(first, now=NOW)
     assert carol().is_activated
 
 
@@ -247,7 +292,7 @@ def test_it_changes_no_password_once_the_address_is_confirmed() -> None:
 def test_it_makes_one_member_of_many_sign_ups_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("accounts.hashing.hashed", lambda password: f"!{password}")
+    monkeypatch.setattr("accounts.hashing.hashed", lambda password: f"={password}")
     monkeypatch.setattr(joining, "PER_MAILBOX", Pace(99, timedelta(1), timedelta(1)))
 
     at_once(*[partial(sign_up, address=f"192.0.2.{n}") for n in range(8)])
