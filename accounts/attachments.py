@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import pictures
 from accounts.models.tickets import Attachment
+from exchange.lib import words
 from exchange.lib.errors import Invalid
 from exchange.lib.sealed import seal, unseal
 
@@ -144,7 +145,7 @@ def _written_anew(content: bytes, name: str) -> bytes:
 
 def _plain(name: str) -> str:
     """Return a name that can be shown and sent: the last part, without what steers."""
-    last = _ODD.sub("_", re.split(r"[/\\]", name)[-1]).strip(" .")
+    last = words.cleaned(_ODD.sub("_", re.split(r"[/\\]", name)[-1])).strip(" .")
     path = PurePosixPath(last)
     return path.stem[: NAME_LENGTH_MAX - len(path.suffix)] + path.suffix
 

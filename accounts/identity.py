@@ -24,7 +24,7 @@ from accounts import countries, documents, notices, pictures, throttling
 from accounts.documents import Paper, Part
 from accounts.models.identity import IdentityCase, IdentityDocument, IdentityLevel
 from accounts.models.members import Member
-from exchange.lib import audit, states
+from exchange.lib import audit, states, words
 from exchange.lib.errors import Conflict, Invalid, NotAllowed, Refused, TooMany
 from exchange.lib.sealed import seal, unseal
 from exchange.lib.transactions import transaction, transaction_required
@@ -348,7 +348,7 @@ def _demand_sound(data: PersonalData, now: datetime) -> None:
         text = getattr(data, name)
         if not text.strip() and name != "address_2":
             raise BadData(_("Please fill this in."), field=name)
-        if len(text) > length or not text.isprintable():
+        if len(text) > length or not words.is_line(text):
             raise BadData(_("Please use fewer and plain characters."), field=name)
     if len(data.full_name.strip()) < 2 or data.full_name.strip().isdigit():
         message = _("Please write your name as it stands in your document.")

@@ -21,7 +21,7 @@ from accounts.models.members import Member
 from accounts.models.tokens import ApiToken
 from accounts.notices import Event
 from accounts.tokens import Issued
-from exchange.lib import audit
+from exchange.lib import audit, words
 from exchange.lib.errors import Conflict, NotAllowed, NotFound, Refused
 from exchange.lib.transactions import transaction, transaction_required
 
@@ -117,7 +117,7 @@ def change(*, member: Member, key_id: int, terms: Terms, now: datetime) -> ApiTo
         key = lock_key(member, key_id)
         trusted = networks.normalised(terms.trusted_ips)
         after = {
-            "label": terms.label,
+            "label": words.line(terms.label),
             "scopes": scopes.written(terms.scopes, networks=trusted),
             "trusted_ips": trusted,
             "expires_at": terms.expires_at,

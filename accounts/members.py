@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import hashing, notices, password_rules, sessions, tokens
 from accounts.models.members import Member
-from exchange.lib import audit
+from exchange.lib import audit, words
 from exchange.lib.errors import Conflict, Invalid, NotFound
 from exchange.lib.states import IllegalMove, lock_row
 from exchange.lib.transactions import transaction, transaction_required
@@ -128,6 +128,9 @@ def normalised(email: str) -> str:
         validate_email(email)
     except ValidationError as error:
         raise BadEmail from error
+    # A domain in letters of all scripts may have more in it than letters.
+    if not words.is_line(email):
+        raise BadEmail
     return email
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import notices
 from accounts.models.members import Member
-from exchange.lib import audit
+from exchange.lib import audit, words
 from exchange.lib.errors import Invalid
 from exchange.lib.transactions import transaction
 
@@ -92,7 +92,7 @@ def change_mail_phrase(*, member: Member, phrase: str, now: datetime) -> Member:
 
 def _line(text: str, *, field: str) -> str:
     text = text.strip()
-    if len(text) > TEXT_LENGTH_MAX or not text.isprintable():
+    if len(text) > TEXT_LENGTH_MAX or not words.is_line(text):
         raise BadText(field=field)
     return text
 

@@ -23,7 +23,7 @@ from accounts.models.identity import (
     IdentityDocument,
 )
 from accounts.models.members import Member
-from exchange.lib import audit, states
+from exchange.lib import audit, states, words
 from exchange.lib.errors import Conflict, Invalid, NotAllowed, NotFound
 from exchange.lib.transactions import transaction
 
@@ -120,7 +120,7 @@ def open_case(
     """
     _demand_reviewer(operator)
     reason = reason.strip()
-    if not reason or len(reason) > REASON_LENGTH_MAX or not reason.isprintable():
+    if not reason or len(reason) > REASON_LENGTH_MAX or not words.is_line(reason):
         raise ReasonMissing
     with transaction():
         case = documents.lock_case(case_id)

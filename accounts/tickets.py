@@ -8,7 +8,6 @@ their own that says how far they have read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -24,7 +23,7 @@ from accounts.attachments import Kept, Sent
 from accounts.models.members import Member
 from accounts.models.tickets import Attachment, Comment, ReadMark, Ticket
 from accounts.notices import Event, tell
-from exchange.lib import audit, mail, states
+from exchange.lib import audit, mail, states, words
 from exchange.lib.errors import Invalid, NotFound
 from exchange.lib.transactions import transaction, transaction_required
 
@@ -32,7 +31,6 @@ SUBJECT_LENGTH_MAX = 140
 TEXT_LENGTH_MAX = 10_000
 
 _State = Ticket.State
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 class BadWords(Invalid):
@@ -55,8 +53,8 @@ def ask(
     """
     Open a ticket with a member's question, and let our support know.
 
-    Raises BadWords, attachments.BadFile, throttling.LimitReached or, with files,
-    standing.AddressNotConfirmed and pictures.DarkroomBusy.
+    Raises BadWords, words.Unseen, attachments.BadFile, throttling.LimitReached or, with
+    files, standing.AddressNotConfirmed and pictures.DarkroomBusy.
     """
     subject, text = _subject(subject), _text(text)
     _demand_may_send(member, files)
@@ -236,19 +234,19 @@ def _tell_support(ticket: Ticket) -> None:
         return
     page = reverse("admin:accounts_ticket_change", args=(ticket.pk,))
     facts = {"number": ticket.number, "url": f"{settings.SITE_URL}{page}"}
-    words = render_to_string("mail/ticket_waiting.txt", facts)
-    mail.write(to=settings.SUPPORT_EMAIL, words=words, language="en")
+    letter = render_to_string("mail/ticket_waiting.txt", facts)
+    mail.write(to=settings.SUPPORT_EMAIL, words=letter, language="en")
 
 
-def _subject(words: str) -> str:
-    subject = " ".join(_CONTROL.sub(" ", words.replace("\n", " ")).split())
+def _subject(text: str) -> str:
+    subject = words.line(text)
     if not 0 < len(subject) <= SUBJECT_LENGTH_MAX:
         raise BadWords
     return subject
 
 
-def _text(words: str) -> str:
-    text = _CONTROL.sub("", words.replace("\r\n", "\n").replace("\t", " ")).strip()
-    if not 0 < len(text) <= TEXT_LENGTH_MAX:
+def _text(text: str) -> str:
+    said = words.cleaned(text).strip()
+    if not 0 < len(said) <= TEXT_LENGTH_MAX:
         raise BadWords
-    return text
+    return said

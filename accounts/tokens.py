@@ -26,7 +26,7 @@ from accounts import last_use, networks, standing
 from accounts import scopes as scopes_of_keys
 from accounts.models.members import Member
 from accounts.models.tokens import ApiToken
-from exchange.lib import audit
+from exchange.lib import audit, words
 from exchange.lib.errors import BrokenPromise, NotAllowed, NotSignedIn, Refused
 from exchange.lib.prepared import Statement
 from exchange.lib.sealed import seal, unseal
@@ -146,8 +146,8 @@ def add(
     Write down a new pair of keys. `trusted_ips` are addresses or networks; none means
     any. Without an end it lives as long as it may.
 
-    Raises standing.AddressNotConfirmed, BadNetwork, UnknownScope, NetworksMissing or
-    LivesTooLong.
+    Raises standing.AddressNotConfirmed, words.Unseen, BadNetwork, UnknownScope,
+    NetworksMissing or LivesTooLong.
     """
     standing.demand_activated(member)
     trusted = networks.normalised(trusted_ips)
@@ -155,7 +155,7 @@ def add(
     secret_key = _random_text(_SECRET_KEY_LENGTH)
     token = ApiToken.objects.create(
         member=member,
-        label=label,
+        label=words.line(label),
         access_key=access_key,
         # Bound to its access key: moved to another row it does not open.
         secret_encrypted=seal(

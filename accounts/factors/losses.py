@@ -17,7 +17,7 @@ from accounts import links, members, notices
 from accounts.factors import keyring
 from accounts.models.factors import FactorLoss
 from accounts.models.members import Member
-from exchange.lib import audit, states
+from exchange.lib import audit, states, words
 from exchange.lib.errors import NotAllowed
 from exchange.lib.transactions import transaction
 
@@ -48,7 +48,7 @@ def request(*, member: Member, story: str, now: datetime) -> FactorLoss:
         if found is not None:
             return found
         loss = FactorLoss.objects.create(
-            member=member, story=story.strip()[:500], requested_at=now
+            member=member, story=words.cleaned(story).strip()[:500], requested_at=now
         )
         audit.record(f"member:{member.pk}", "factor_loss_requested", _name(loss))
         _tell(loss, now)

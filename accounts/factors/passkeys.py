@@ -37,7 +37,7 @@ from accounts.factors.attempts import WrongCode
 from accounts.models.factors import Passkey
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
-from exchange.lib import audit
+from exchange.lib import audit, words
 from exchange.lib.errors import NotFound, Refused
 from exchange.lib.transactions import transaction, transaction_required
 
@@ -120,8 +120,9 @@ def enrol(
     Take a new passkey that answers the challenge of this session.
 
     Returns recovery codes to be shown once, where the member had none. Raises
-    WrongCode, TooManyPasskeys or KnownAlready.
+    WrongCode, TooManyPasskeys, KnownAlready or words.Unseen.
     """
+    label = words.line(label)[:LABEL_LENGTH_MAX]
     challenge = _take(session, _ENROLMENT, member, now)
     try:
         made = webauthn.verify_registration_response(
@@ -143,7 +144,7 @@ def enrol(
                 "member": member,
                 "public_key": made.credential_public_key,
                 "sign_count": made.sign_count,
-                "label": label.strip()[:LABEL_LENGTH_MAX] or str(_("Passkey")),
+                "label": label or str(_("Passkey")),
                 "created_at": now,
             },
         )
@@ -199,10 +200,11 @@ def one_of(member: Member, pk: int) -> Passkey:
 
 
 def rename(*, member: Member, pk: int, label: str) -> None:
-    """Call a passkey otherwise. Raises NotFound."""
+    """Call a passkey otherwise. Raises NotFound or words.Unseen."""
+    label = words.line(label)[:LABEL_LENGTH_MAX]
     with transaction():
         mine = Passkey.objects.filter(member=member, pk=pk)
-        if not mine.update(label=label.strip()[:LABEL_LENGTH_MAX]):
+        if not mine.update(label=label):
             raise NotFound
         audit.record(f"member:{member.pk}", "passkey_renamed", f"passkey:{pk}")
 

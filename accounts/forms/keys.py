@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _later
 from accounts import networks, scopes, tokens
 from accounts.keys import LABEL_LENGTH_MAX, Terms
 from accounts.models.tokens import ApiToken
+from exchange.lib import words
 from exchange.lib.errors import ExchangeError
 
 _SCOPES = {
@@ -30,6 +31,7 @@ _DAYS = (30, 90, 365)
 _KEEP, _NEVER = "keep", "never"
 # Which field to show a refusal at; the rest concerns the whole form.
 _FIELD_OF: dict[type[ExchangeError], str] = {
+    words.Unseen: "label",
     networks.BadNetwork: "trusted_ips",
     scopes.NetworksMissing: "trusted_ips",
     scopes.UnknownScope: "scopes",
@@ -77,10 +79,6 @@ class KeyForm(forms.Form):
         offered = [name for name in _SCOPES if name in scopes.OURS or name in has]
         self._choices("scopes", [(name, _SCOPES[name]) for name in offered])
         self._choices("life", _lives(key))
-
-    def clean_label(self) -> str:
-        """One line: it stands in mails, among other lines."""
-        return " ".join(self.cleaned_data["label"].split())
 
     def clean(self) -> dict[str, Any]:
         filled: dict[str, Any] = super().clean() or {}

@@ -27,6 +27,7 @@ from accounts.factors import (
 from accounts.forms.factors import CodeForm, LabelForm, NewPasskeyForm, PhoneForm
 from accounts.views.doors import member_page, proof_page, who
 from accounts.views.showing import respond
+from exchange.lib import words
 from exchange.lib.errors import ExchangeError, NotFound
 
 _READ_AND_WRITE = ["GET", "HEAD", "POST"]
@@ -167,8 +168,12 @@ def rename_passkey(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404 from error
     form = LabelForm(request.POST or None, initial={"label": passkey.label})
     if form.is_valid():
-        passkeys.rename(member=who(request), pk=pk, label=form.cleaned_data["label"])
-        return redirect("security")
+        label = form.cleaned_data["label"]
+        try:
+            passkeys.rename(member=who(request), pk=pk, label=label)
+            return redirect("security")
+        except words.Unseen as error:
+            form.add_error("label", error.message)
     return respond(request, "passkey", form, None)
 
 

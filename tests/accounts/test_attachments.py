@@ -226,6 +226,7 @@ def test_it_opens_nothing_under_another_name(alice: Member, folder: Path) -> Non
         ('a"; x=".pdf', 'attachment; filename="a__ x__.pdf"'),
         ("a\r\nSet-Cookie: b.pdf", 'attachment; filename="a__Set-Cookie_ b.pdf"'),
         ("护照.pdf", "attachment; filename*=utf-8''%E6%8A%A4%E7%85%A7.pdf"),
+        ("a\u202efdp\u3164.pdf", 'attachment; filename="a_fdp.pdf"'),
         ("a" * 300 + ".pdf", f'attachment; filename="{"a" * 96}.pdf"'),
     ],
 )

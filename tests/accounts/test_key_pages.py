@@ -117,6 +117,7 @@ def test_it_has_sensible_defaults(browser: Client) -> None:
         ({"label": ""}, 400, "label"),
         ({"label": "x" * 65}, 400, "label"),
         ({"label": "a\0b"}, 400, "label"),
+        ({"label": "bot\u202etob"}, 400, "label"),
         ({"scopes": []}, 400, "scopes"),
         ({"scopes": ["all"]}, 400, "scopes"),
         ({"life": "36500"}, 400, "life"),

@@ -50,7 +50,9 @@ def test_it_takes_an_address_once(db: None, again: str) -> None:
     assert Member.objects.count() == 1
 
 
-@pytest.mark.parametrize("email", ["", "carol", "a@b@c.de", "ca\0rol@example.com"])
+@pytest.mark.parametrize(
+    "email", ["", "carol", "a@b@c.de", "ca\0rol@example.com", "c@exa\u202emple.com"]
+)
 def test_it_refuses_what_is_no_address(db: None, email: str) -> None:
     with pytest.raises(members.BadEmail):
         join(email)

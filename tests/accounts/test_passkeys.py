@@ -17,6 +17,7 @@ from accounts.models.factors import Passkey
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.session_store import SessionStore
+from exchange.lib import words
 from exchange.lib.errors import NotFound
 from tests import rows
 from tests.authenticator import Authenticator
@@ -320,6 +321,8 @@ def test_it_renames_and_removes_ones_own_keys_only(
         passkeys.remove(member=mallory, pk=pk, session_key=None, now=NOW)
     assert rows.dump() == before
 
+    with pytest.raises(words.Unseen):
+        passkeys.rename(member=alice, pk=pk, label="Red\u202e")
     passkeys.rename(member=alice, pk=pk, label="Red")
     assert Passkey.objects.get().label == "Red"
     passkeys.remove(member=alice, pk=pk, session_key=None, now=NOW)

@@ -131,6 +131,7 @@ def test_it_keeps_no_strange_theme(alice: Member, browser: Client) -> None:
         ("display_name", "Alice\nBcc: mallory"),
         ("display_name", "Alice\u202eecila"),
         ("display_name", "Alice\0"),
+        ("display_name", "\u3164"),
         ("language", "tlh"),
         ("language", "zh-hans\0"),
         ("time_zone", ""),

@@ -16,7 +16,7 @@ from accounts import roles, throttling, tickets
 from accounts.models.members import Member
 from accounts.models.tickets import Comment, ReadMark, Ticket
 from accounts.roles import Role
-from exchange.lib import mail
+from exchange.lib import mail, words
 from exchange.lib.models import AuditRecord, Mail
 from exchange.lib.states import IllegalMove
 from exchange.lib.transactions import transaction
@@ -185,6 +185,17 @@ def test_it_keeps_words_and_drops_what_steers(alice: Member) -> None:
 
     assert ticket.subject == "one Bcc: two"
     assert tickets.thread(ticket)[0].text == "我的\n  币[2J?"
+
+
+@pytest.mark.promise("S-82")
+def test_it_takes_no_subject_that_reads_otherwise(alice: Member) -> None:
+    with pytest.raises(words.Unseen):
+        ask(alice, "invoice \u202efdp.exe", "words")
+
+    assert not Ticket.objects.exists()
+    ticket = ask(alice, "می\u200cخواهم", "call \u202a+49 151\u202c \u2067x\u2069")
+    assert ticket.subject == "می\u200cخواهم"
+    assert tickets.thread(ticket)[0].text == "call +49 151 x"
 
 
 def test_it_lets_nobody_talk_without_end(alice: Member, bob: Member) -> None:
