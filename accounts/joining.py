@@ -37,8 +37,6 @@ from exchange.lib.transactions import transaction
 # People fill in a form of three fields more slowly than this; machines do not.
 FORM_TAKES_AT_LEAST = timedelta(seconds=2)
 PER_ADDRESS = Pace(10, timedelta(minutes=1), timedelta(hours=6))
-# Mails that somebody else may have asked for: nobody's mailbox is flooded by us.
-PER_MAILBOX = Pace(3, timedelta(minutes=1), timedelta(hours=6))
 _PURPOSE = "activate"
 
 
@@ -63,7 +61,7 @@ def sign_up(
     newcomer = Member(email=email, language=language, created_at=now)
     password_rules.demand_strong(password, newcomer)
     attempts.count(_address_key(address), PER_ADDRESS, now=now)
-    count_mail(email, now=now)
+    letterbox.count(email, address=address, now=now)
     waiting = Member.objects.filter(email=email, activated_at=None)
     known = next(iter(waiting.values_list("password", flat=True)), None)
     newcomer.password = _counting(password, known)
@@ -83,15 +81,14 @@ def sign_up(
 
 
 def resend(*, member: Member, now: datetime) -> None:
-    """Send a new link to a member who has not confirmed yet. Raises TooManyAttempts."""
+    """
+    Send a new link to a member who has not confirmed yet and who looks at a page of
+    ours: what strangers asked for does not count. Raises TooManyAttempts.
+    """
     if not member.is_activated:
-        count_mail(member.email, now=now)
+        key = attempts.key_of("resend", str(member.pk))
+        attempts.count(key, letterbox.PER_ASKER, now=now)
         letterbox.drop(member.email, Event.ACTIVATION)
-
-
-def count_mail(email: str, *, now: datetime) -> None:
-    """Count a mail that anybody can have sent to an address. Raises TooManyAttempts."""
-    attempts.count(attempts.key_of("mailbox", email), PER_MAILBOX, now=now)
 
 
 def activation_link(member: Member) -> str:

@@ -32,6 +32,7 @@ _PREFIX_MIN = {4: 16, 6: 32}
 # By these, translators and tunnels write every IPv4 address as an IPv6 one.
 _EVERYBODY = [IPv6Network("64:ff9b::/96"), IPv6Network("2001::/32")]
 _IPV6_SITE = 64  # what one customer has, and may use every address of
+_IPV6_ALLOTTED = 48  # with as many sites in it as there are ports
 _TEXT_MAX = 64
 
 
@@ -63,11 +64,23 @@ def is_within(address: str, networks: Iterable[str]) -> bool:
     return host is not None and any(host in _network(text) for text in networks)
 
 
-def neighbourhood(address: str, *, ipv6_site: int = _IPV6_SITE) -> str:
+def neighbourhood(address: str) -> str:
     """Return what one client has at hand: an IPv4 address, or a whole IPv6 site."""
+    return _around(address, _IPV6_SITE)
+
+
+def allotted(address: str) -> str:
+    """
+    Return the most that one customer is given: an IPv4 address, or an IPv6 /48. Where
+    others may count on a stranger having one network, it is this.
+    """
+    return _around(address, _IPV6_ALLOTTED)
+
+
+def _around(address: str, ipv6_prefix: int) -> str:
     host = parsed(address)
     if isinstance(host, IPv6Address):
-        return str(ip_network((int(host), ipv6_site), strict=False))
+        return str(ip_network((int(host), ipv6_prefix), strict=False))
     return address if host is None else str(host)
 
 

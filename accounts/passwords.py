@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy as _
 from accounts import (
     attempts,
     hashing,
-    joining,
     letterbox,
     links,
     lockout,
@@ -25,6 +24,7 @@ from accounts import (
     security,
 )
 from accounts.attempts import Pace
+from accounts.devices import Device
 from accounts.models.members import Member
 from accounts.notices import Event
 from exchange.lib import audit
@@ -71,15 +71,16 @@ def change(
     member.password = fresh
 
 
-def request_reset(*, email: str, address: str, now: datetime) -> None:
+def request_reset(*, email: str, device: Device, address: str, now: datetime) -> None:
     """
     Let whoever has this address, if anybody has, choose a new password by mail. The
     caller cannot tell. Raises BadEmail or TooManyAttempts.
     """
     email = members.normalised(email)
-    place = networks.neighbourhood(address)
-    attempts.count(attempts.key_of("resets", place), RESETS_PER_ADDRESS, now=now)
-    joining.count_mail(email, now=now)
+    if not device.knows(email):
+        place = networks.neighbourhood(address)
+        attempts.count(attempts.key_of("resets", place), RESETS_PER_ADDRESS, now=now)
+    letterbox.count(email, address=address, device=device, now=now)
     letterbox.drop(email, Event.PASSWORD_RESET)
 
 

@@ -25,7 +25,10 @@ from exchange.lib.errors import TooMany
 COMMENTS_PER_MEMBER = 10
 # Factors: answers to one member's, and codes sent by SMS, which cost money.
 FACTORS_PER_MEMBER = 5
-SMS_PER_MEMBER = SMS_PER_NUMBER = 3
+# Of one who asks, and in all: to a member's own phone, and to one that is to be added.
+SMS_PER_ASKER = 3
+SMS_PER_MEMBER = 12
+SMS_PER_NUMBER = 6
 SMS_PER_ADDRESS = 10
 
 # Who placed too much must still get out: cancels are counted apart, and twice as many
@@ -98,11 +101,23 @@ def forget_factor(member_id: int, *, now: datetime) -> None:
     cache.delete(_key(f"factor:{member_id}", _window(now)))
 
 
-def count_sms(*, member_id: int, number: str, address: str, now: datetime) -> None:
-    """Count a code that is to be sent, before it is. Raises LimitReached."""
-    _count(f"sms:{address}", SMS_PER_ADDRESS, now)
-    _count(f"sms:{member_id}", SMS_PER_MEMBER, now)
-    _count(f"sms:{_digest(number)}", SMS_PER_NUMBER, now)
+def count_sms(*, member_id: int, asker: str, is_stranger: bool, now: datetime) -> None:
+    """
+    Count a code to a member's own phone, before it is sent. Who asks is counted alone;
+    strangers, who know the password at most, also in all. Raises LimitReached.
+    """
+    _count(f"sms:{member_id}:{asker}", SMS_PER_ASKER, now)
+    if is_stranger:
+        _count(f"sms:{member_id}", SMS_PER_MEMBER, now)
+
+
+def count_enrolment_sms(
+    *, member_id: int, number: str, address: str, now: datetime
+) -> None:
+    """Count a code to a phone that may be anybody's. Raises LimitReached."""
+    _count(f"sms-new:{networks.neighbourhood(address)}", SMS_PER_ADDRESS, now)
+    _count(f"sms-new:{member_id}", SMS_PER_ASKER, now)
+    _count(f"sms-new:{_digest(number)}", SMS_PER_NUMBER, now)
 
 
 def count_upload(*, member_id: int, now: datetime) -> None:

@@ -7,6 +7,8 @@ member's: every factor refuses with the same words.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _
@@ -28,18 +30,15 @@ class WrongCode(Refused):
 
 def count(*, member_id: int, now: datetime) -> None:
     """Count an attempt, before the answer is looked at. Raises TooManyAttempts."""
-    try:
+    with waiting():
         throttling.count_factor(member_id, now=now)
-    except throttling.LimitReached as error:
-        raise TooManyAttempts(error.standing.reset_seconds) from error
 
 
-def count_sms(*, member_id: int, number: str, address: str, now: datetime) -> None:
-    """Count a code that is to be sent: each costs money. Raises TooManyAttempts."""
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Say of a limit that is reached how long to wait. Raises TooManyAttempts."""
     try:
-        throttling.count_sms(
-            member_id=member_id, number=number, address=address, now=now
-        )
+        yield
     except throttling.LimitReached as error:
         raise TooManyAttempts(error.standing.reset_seconds) from error
 

@@ -4,24 +4,30 @@ Codes by SMS: six digits, for one purpose in one session, good for five minutes,
 A code is written down first, in the transaction of whoever asked, and sent after it by
 a job that looks every two seconds: the row is the queue. It is kept as a keyed digest;
 what is to be sent is encrypted until it has been.
+
+Codes are few, and nobody uses up another's. Those to sign in, which whoever knows the
+password can ask for, are counted for each network, and in all; a browser the member has
+signed in with has its own count, and so has who is signed in. Those to a phone that is
+to be added take nothing from the phone's owner.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import phonenumbers
 from django.conf import settings
-from django.db.models import Q
 from django.utils import translation
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from phonenumbers import NumberParseException, PhoneNumberType, ValidationResult
 
-from accounts import members
+from accounts import members, networks, throttling
+from accounts.devices import Device
 from accounts.factors import attempts, changes, sms_gateways
 from accounts.factors.attempts import WrongCode
 from accounts.models.factors import Phone, SmsCode
@@ -37,7 +43,9 @@ log = logging.getLogger(__name__)
 
 VALID = timedelta(minutes=5)
 KEPT = timedelta(days=1)
-PER_DAY = 20
+PER_DAY = 20  # to one who asks; and to a phone that may be somebody else's
+PER_DAY_TO_MEMBER = 60  # asked for by strangers, who must know the password
+ENROLMENTS_PER_DAY = 10
 TRIES_MAX = 3
 _PAUSE = timedelta(seconds=20)  # longer than a gateway is waited for
 _SENT_IN_ONE_RUN = 100
@@ -67,6 +75,18 @@ class EnoughForToday(TooMany):
         "We have sent you many codes today. Please use another factor, or try again"
         " tomorrow."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who asks for a code: a network, a known browser, or a member who is inside."""
+
+    name: str
+    is_stranger: bool
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.name)
 
 
 def is_offered() -> bool:
@@ -108,12 +128,17 @@ def send_enrolment_code(
     *, member: Member, number: str, session_key: str, address: str, now: datetime
 ) -> None:
     """Send a code to a phone that is to become a factor. Raises as `send_code` does."""
+    _demand_offered()
+    with attempts.waiting():
+        throttling.count_enrolment_sms(
+            member_id=member.pk, number=number, address=address, now=now
+        )
     _write(
         member=member,
         number=number,
         purpose=SmsCode.Purpose.ENROLMENT,
         session_key=session_key,
-        address=address,
+        asker=_Asker(str(member.pk), is_stranger=True),
         now=now,
     )
 
@@ -123,6 +148,7 @@ def send_code(
     member: Member,
     purpose: Proof.Purpose,
     session_key: str,
+    device: Device,
     address: str,
     now: datetime,
 ) -> None:
@@ -135,12 +161,21 @@ def send_code(
     phone = Phone.objects.filter(member=member).order_by("pk").first()
     if phone is None:
         raise NotFound
+    _demand_offered()
+    asker = _asker(member, purpose, device, address)
+    with attempts.waiting():
+        throttling.count_sms(
+            member_id=member.pk,
+            asker=asker.digest,
+            is_stranger=asker.is_stranger,
+            now=now,
+        )
     _write(
         member=member,
         number=phone.number,
         purpose=SmsCode.Purpose(purpose.value),
         session_key=session_key,
-        address=address,
+        asker=asker,
         now=now,
     )
 
@@ -223,22 +258,20 @@ def _write(
     number: str,
     purpose: SmsCode.Purpose,
     session_key: str,
-    address: str,
+    asker: _Asker,
     now: datetime,
 ) -> None:
-    if not is_offered():
-        raise NotOffered
-    attempts.count_sms(member_id=member.pk, number=number, address=address, now=now)
     code = f"{secrets.randbelow(10**_DIGITS):0{_DIGITS}}"
     with transaction():
         members.lock_member(member)
-        _demand_few(member, number, now)
+        _demand_few(member, number, purpose, asker, now)
         _void(member, now, purpose=purpose)
         row = SmsCode.objects.create(
             member=member,
             number=number,
             purpose=purpose,
             session=digest_of(session_key),
+            asker=asker.digest,
             digest="",
             created_at=now,
             expires_at=now + VALID,
@@ -252,9 +285,37 @@ def _write(
         audit.record(who, "sms_code_asked_for", who, purpose=purpose.value)
 
 
-def _demand_few(member: Member, number: str, now: datetime) -> None:
-    sent = SmsCode.objects.filter(Q(member=member) | Q(number=number))
-    if sent.filter(created_at__gt=now - KEPT).count() >= PER_DAY:
+def _demand_offered() -> None:
+    if not is_offered():
+        raise NotOffered
+
+
+def _asker(
+    member: Member, purpose: Proof.Purpose, device: Device, address: str
+) -> _Asker:
+    if purpose != Proof.Purpose.SIGN_IN:
+        return _Asker("signed in", is_stranger=False)
+    if device.knows(member.email):
+        return _Asker(device.id, is_stranger=False)
+    return _Asker(networks.allotted(address), is_stranger=True)
+
+
+def _demand_few(
+    member: Member,
+    number: str,
+    purpose: SmsCode.Purpose,
+    asker: _Asker,
+    now: datetime,
+) -> None:
+    today = SmsCode.objects.filter(created_at__gt=now - KEPT)
+    mine = today.filter(member=member, purpose=purpose)
+    if purpose == SmsCode.Purpose.ENROLMENT:
+        bounds = [(mine, ENROLMENTS_PER_DAY), (today.filter(number=number), PER_DAY)]
+    else:
+        bounds = [(mine.filter(asker=asker.digest), PER_DAY)]
+        if asker.is_stranger:
+            bounds += [(mine, PER_DAY_TO_MEMBER)]
+    if any(sent.count() >= most for sent, most in bounds):
         raise EnoughForToday(retry_after_seconds=int(KEPT.total_seconds()))
 
 

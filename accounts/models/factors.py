@@ -60,6 +60,9 @@ class SmsCode(models.Model):
     number = models.CharField(max_length=16)
     purpose = models.CharField(max_length=16, choices=Purpose)
     session = models.CharField(max_length=40)  # the digest of its key
+    asker = models.CharField(
+        max_length=64, db_default=""
+    )  # the digest of who, or where
     digest = models.CharField(max_length=64)
     sealed = models.BinaryField(null=True)  # what it says; forgotten once it is sent
     created_at = models.DateTimeField()

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import passwords, sign_in, throttling
+from accounts import devices, passwords, sign_in, throttling
 from accounts.forms.passwords import (
     ChangePasswordForm,
     ForgottenForm,
@@ -43,6 +43,7 @@ def forgotten(request: HttpRequest) -> HttpResponse:
     try:
         passwords.request_reset(
             email=form.cleaned_data["email"],
+            device=devices.of(request),
             address=throttling.client_address(request.META),
             now=timezone.now(),
         )

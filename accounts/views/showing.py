@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.translation import gettext_lazy as _
 
-from accounts import throttling
+from accounts import devices, throttling
 from accounts.factors import keyring, passkeys, sms
 from accounts.factors.keyring import Factor, Keyring, Shown
 from accounts.forms.factors import (
@@ -80,6 +80,7 @@ class Asking:
                 member=self.member,
                 purpose=self.purpose,
                 session_key=str(request.session.session_key),
+                device=devices.of(request),
                 address=throttling.client_address(request.META),
                 now=now,
             )

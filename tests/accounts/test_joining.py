@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -13,8 +13,18 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import joining, members, passwords, postman, standing, tokens
+from accounts import (
+    joining,
+    letterbox,
+    links,
+    members,
+    passwords,
+    postman,
+    standing,
+    tokens,
+)
 from accounts.attempts import Pace, TooManyAttempts
+from accounts.devices import Device
 from accounts.forms.joining import asked
 from accounts.hashing import Argon2
 from accounts.links import LinkSpent
@@ -293,7 +303,7 @@ def test_it_makes_one_member_of_many_sign_ups_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("accounts.hashing.hashed", lambda password: f"={password}")
-    monkeypatch.setattr(joining, "PER_MAILBOX", Pace(99, timedelta(1), timedelta(1)))
+    monkeypatch.setattr(letterbox, "PER_MAILBOX", Pace(99, timedelta(1), timedelta(1)))
 
     at_once(*[partial(sign_up, address=f"192.0.2.{n}") for n in range(8)])
 
@@ -313,17 +323,114 @@ def test_it_slows_down_who_joins_again_and_again() -> None:
     sign_up("member99@example.com", address="198.51.100.9")
 
 
-@pytest.mark.promise("S-74")
-def test_it_floods_nobodys_mailbox(alice: Member) -> None:
-    for number in range(joining.PER_MAILBOX.free):
-        sign_up(alice.email, address=f"192.0.2.{number}")
+def ask(
+    email: str,
+    address: str = "192.0.2.1",
+    device: Device | None = None,
+    now: datetime = NOW,
+) -> None:
+    passwords.request_reset(
+        email=email, device=device or Device("new"), address=address, now=now
+    )
 
+
+def shut_mailbox(email: str, now: datetime = NOW) -> None:
+    """Ask from as many networks as it takes."""
+    for number in range(letterbox.PER_MAILBOX.free):
+        with suppress(TooManyAttempts):
+            ask(email, address=f"192.0.2.{number}", now=now)
+
+
+@pytest.mark.promise("S-74")
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [("192.0.2.1", "192.0.2.1"), ("2001:db8:7::1", "2001:db8:7:ffff::2")],
+)
+def test_a_stranger_writes_to_a_mailbox_few_times(
+    alice: Member, one: str, same: str
+) -> None:
+    sign_up(alice.email, address=one)
+    for _ in range(letterbox.PER_ASKER.free - 1):
+        ask(alice.email, one)
+
+    with pytest.raises(TooManyAttempts):
+        ask(alice.email, same)
+    with pytest.raises(TooManyAttempts):
+        sign_up(alice.email, address=same)
+
+    assert len(mails_to(alice.email)) == letterbox.PER_ASKER.free
+    ask(alice.email, "198.51.100.9")  # as its owner may
+    assert len(mails_to(alice.email)) == letterbox.PER_ASKER.free + 1
+
+
+@pytest.mark.promise("S-74")
+def test_a_stranger_who_goes_on_for_a_day_leaves_the_owner_room(alice: Member) -> None:
+    for minute in range(24 * 60):
+        with suppress(TooManyAttempts):
+            ask(alice.email, now=NOW + timedelta(minutes=minute))
+
+    ask(alice.email, "198.51.100.9", now=NOW + timedelta(days=1))
+    assert len(mails_to(alice.email)) <= 16
+
+
+@pytest.mark.promise("S-74")
+def test_it_floods_nobodys_mailbox_from_many_networks(alice: Member) -> None:
+    shut_mailbox(alice.email)
+
+    with pytest.raises(TooManyAttempts):
+        ask(alice.email, "198.51.100.9")
     with pytest.raises(TooManyAttempts):
         sign_up(alice.email, address="198.51.100.9")
-    with pytest.raises(TooManyAttempts):
-        passwords.request_reset(email=alice.email, address="198.51.100.9", now=NOW)
 
-    assert len(mails_to(alice.email)) == joining.PER_MAILBOX.free
+    assert len(mails_to(alice.email)) == letterbox.PER_MAILBOX.free
+
+
+@pytest.mark.promise("S-74")
+def test_a_shut_mailbox_has_a_link_that_works(alice: Member) -> None:
+    """So that shutting it keeps nobody out: they read what the stranger asked for."""
+    shut_mailbox(alice.email)
+
+    assert letterbox.PER_MAILBOX.longest <= links.VALID
+    passwords.reset(token(alice.email, "reset"), new=OWNERS, now=NOW)
+
+
+def test_whom_others_shut_out_has_not_used_up_their_own(alice: Member) -> None:
+    shut_mailbox(alice.email)
+    for _ in range(letterbox.PER_ASKER.free * 2):
+        with pytest.raises(TooManyAttempts):
+            ask(alice.email, "198.51.100.9")
+
+    ask(alice.email, "198.51.100.9", now=NOW + timedelta(minutes=2))
+
+
+@pytest.mark.promise("S-74")
+def test_a_known_browser_has_a_count_of_its_own(alice: Member) -> None:
+    browser = Client()
+    browser.post("/signin", {"email": alice.email, "password": PASSWORD})
+    browser.post("/signout")
+    now = timezone.now()
+    shut_mailbox(alice.email, now)
+    for number in range(20):  # and the network is shut, too
+        with suppress(TooManyAttempts):
+            ask(f"nobody{number}@example.com", "127.0.0.1", now=now)
+
+    answers = [browser.post("/forgot", {"email": alice.email}) for _ in range(4)]
+
+    assert [each.status_code for each in answers] == [302, 302, 302, 429]
+    stranger = Client().post("/forgot", {"email": alice.email})
+    assert stranger.status_code == 429
+
+
+@pytest.mark.promise("S-74")
+def test_who_is_in_gets_a_link_whatever_strangers_asked_for() -> None:
+    sign_up()
+    shut_mailbox(CAROL)
+
+    for _ in range(letterbox.PER_ASKER.free):
+        joining.resend(member=carol(), now=NOW)
+
+    with pytest.raises(TooManyAttempts):
+        joining.resend(member=carol(), now=NOW)
 
 
 def test_it_sends_another_link_to_who_lost_the_first() -> None:

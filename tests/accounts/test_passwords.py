@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts import hashing, members, passwords
 from accounts.attempts import TooManyAttempts
+from accounts.devices import Device
 from accounts.links import LinkSpent
 from accounts.lockout import PER_ACCOUNT
 from accounts.models.members import Member
@@ -47,7 +48,9 @@ def change(member: Member, current: str = PASSWORD, new: str = NEW) -> None:
 
 
 def request_reset(email: str, now: datetime = NOW) -> None:
-    passwords.request_reset(email=email, address="192.0.2.1", now=now)
+    passwords.request_reset(
+        email=email, device=Device("new"), address="192.0.2.1", now=now
+    )
 
 
 def password_of(member: Member) -> str:

@@ -12,19 +12,21 @@ from typing import Any
 
 import pytest
 
-from accounts import throttling
+from accounts import devices, throttling
 from accounts.attempts import TooManyAttempts
+from accounts.devices import Device
 from accounts.factors import keyring, sms, sms_gateways
 from accounts.factors.attempts import WrongCode
 from accounts.factors.keyring import Shown
 from accounts.models.factors import Phone, SmsCode
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
-from exchange.lib.errors import NotFound
+from exchange.lib.errors import NotFound, TooMany
 from tests import rows
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NUMBER = "+4915112345678"
+NEW = Device("new")
 SIGN_IN, SECURITY = Proof.Purpose.SIGN_IN, Proof.Purpose.SECURITY
 
 
@@ -65,6 +67,7 @@ def ask(
     *,
     purpose: Proof.Purpose = SECURITY,
     session_key: str = "a",
+    device: Device = NEW,
     address: str = "192.0.2.1",
     now: datetime = NOW,
 ) -> None:
@@ -72,6 +75,7 @@ def ask(
         member=member,
         purpose=purpose,
         session_key=session_key,
+        device=device,
         address=address,
         now=now,
     )
@@ -204,6 +208,7 @@ def test_it_keeps_no_code_in_the_open(alice: Member, gateway: Gateway) -> None:
         member=alice,
         purpose=SECURITY,
         session_key="a",
+        device=NEW,
         address="192.0.2.1",
         now=NOW,
     )
@@ -270,55 +275,123 @@ def test_it_sends_nothing_that_is_too_late(alice: Member, gateway: Gateway) -> N
     assert sms.send_waiting(now=NOW + timedelta(minutes=5)) == 0
 
 
-@pytest.mark.usefixtures("five_minutes")
-def test_it_sends_few_to_a_member(alice: Member, gateway: Gateway) -> None:
-    enrol(alice, gateway)
-    ask(alice)
-    ask(alice)
+ELSEWHERE = "198.51.100.1"
+FAR = "203.0.113.1"
 
+
+def ask_until_refused(member: Member, now: datetime = NOW, **how: Any) -> int:
+    """Return how many codes there were."""
+    for count in range(100):
+        try:
+            ask(member, now=now, **how)
+        except TooMany:
+            return count
+    return 100
+
+
+@pytest.mark.usefixtures("five_minutes")
+def test_it_sends_few_to_who_is_inside(alice: Member, gateway: Gateway) -> None:
+    enrol(alice, gateway)
+
+    assert ask_until_refused(alice) == throttling.SMS_PER_ASKER
     with pytest.raises(TooManyAttempts) as refusal:
-        ask(alice, address="198.51.100.1")
+        ask(alice, address=ELSEWHERE)
 
     assert refusal.value.facts["retry_after_seconds"] == 300
-    assert len(gateway.sent) == 3
     ask(alice, now=NOW + timedelta(minutes=5))
 
 
-def test_it_sends_few_to_a_number(
-    alice: Member, bob: Member, mallory: Member, olive: Member, gateway: Gateway
-) -> None:
-    for member in (alice, bob, mallory):
-        enrol(member, gateway)
-
-    with pytest.raises(TooManyAttempts):
-        enrol(olive, gateway)
-
-
-def test_it_sends_few_from_an_address(
-    alice: Member, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("five_minutes")
+def test_a_stranger_with_the_password_uses_up_nobody_elses_codes(
+    alice: Member, gateway: Gateway
 ) -> None:
     enrol(alice, gateway)
-    monkeypatch.setattr(throttling, "SMS_PER_ADDRESS", 1)
+    home = Device("home", [devices._mark(alice.email)])
+
+    assert ask_until_refused(alice, purpose=SIGN_IN) == throttling.SMS_PER_ASKER
+
+    ask(alice, purpose=SIGN_IN, address=ELSEWHERE)
+    ask(alice, purpose=SIGN_IN, device=home)
+    ask(alice)
+
+
+@pytest.mark.usefixtures("five_minutes")
+def test_it_floods_no_phone_from_many_networks(alice: Member, gateway: Gateway) -> None:
+    enrol(alice, gateway)
+    home = Device("home", [devices._mark(alice.email)])
+
+    places = [f"192.0.2.{number}" for number in range(9)]
+    sent = [ask_until_refused(alice, purpose=SIGN_IN, address=each) for each in places]
+
+    assert sum(sent) == throttling.SMS_PER_MEMBER
+    ask(alice, purpose=SIGN_IN, device=home)
+    ask(alice)
+
+
+def test_it_sends_few_to_a_number_that_may_be_anybodys(
+    alice: Member,
+    bob: Member,
+    gateway: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(throttling, "SMS_PER_NUMBER", 1)
+    enrol(alice, gateway)
 
     with pytest.raises(TooManyAttempts):
-        ask(alice)
+        enrol(bob, gateway)
+    ask(alice)  # whose it is
+
+
+def test_it_sends_few_enrolments_from_an_address(
+    alice: Member, bob: Member, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttling, "SMS_PER_ADDRESS", 1)
+    enrol(alice, gateway)
+
+    with pytest.raises(TooManyAttempts):
+        enrol(bob, gateway)
+    ask(alice)
 
 
 @pytest.mark.usefixtures("five_minutes")
 def test_it_sends_so_many_a_day(
-    alice: Member, bob: Member, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    alice: Member, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sms, "PER_DAY", 2)
+    monkeypatch.setattr(sms, "PER_DAY_TO_MEMBER", 3)
+    enrol(alice, gateway)
+    later = NOW + timedelta(hours=1)
+    home = Device("home", [devices._mark(alice.email)])
+
+    sent = [
+        ask_until_refused(alice, purpose=SIGN_IN, address=each, now=later)
+        for each in ("192.0.2.1", ELSEWHERE, FAR)
+    ]
+
+    assert sent == [2, 1, 0]
+    assert ask_until_refused(alice, purpose=SIGN_IN, device=home, now=later) == 2
+    assert ask_until_refused(alice, now=later) == 2
+    with pytest.raises(sms.EnoughForToday):
+        ask(alice, now=later + timedelta(hours=1))
+    ask(alice, now=NOW + timedelta(hours=26))
+
+
+@pytest.mark.usefixtures("five_minutes")
+def test_a_stranger_who_adds_a_phone_takes_no_code_from_its_owner(
+    alice: Member, mallory: Member, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sms, "ENROLMENTS_PER_DAY", 2)
     monkeypatch.setattr(sms, "PER_DAY", 3)
     enrol(alice, gateway)
     hour = timedelta(hours=1)
     for number in (1, 2):
-        ask(alice, now=NOW + number * hour)
+        enrol(mallory, gateway, now=NOW + number * hour)
 
     with pytest.raises(sms.EnoughForToday):
-        ask(alice, now=NOW + 3 * hour)
-    with pytest.raises(sms.EnoughForToday):  # nor to the same phone, by another name
-        enrol(bob, gateway, now=NOW + 3 * hour)
-    ask(alice, now=NOW + 25 * hour)
+        enrol(mallory, gateway, now=NOW + 3 * hour)
+
+    ask(alice, now=NOW + 3 * hour)
+    ask(alice, purpose=SIGN_IN, now=NOW + 3 * hour)
 
 
 def test_it_is_not_offered_where_production_has_no_gateway(

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import throttling
+from accounts.devices import Device
 from accounts.factors import keyring, passkeys, recovery, sms, totp
 from accounts.factors.attempts import WrongCode
 from accounts.factors.keyring import Shown
@@ -87,11 +88,19 @@ def test_it_takes_a_recovery_code_once(alice: Member) -> None:
 
 
 def test_it_takes_a_code_by_sms_once(alice: Member, texts: list[str]) -> None:
-    terms = {"member": alice, "session_key": "a", "address": "", "now": NOW}
-    sms.send_enrolment_code(number="+4915112345678", **terms)  # type: ignore[arg-type]  # as named
+    sms.send_enrolment_code(
+        member=alice, number="+4915112345678", session_key="a", address="", now=NOW
+    )
     sms.send_waiting(now=NOW)
     sms.enrol(member=alice, code=texts[-1][:6], session_key="a", now=NOW)
-    sms.send_code(purpose=Proof.Purpose.SECURITY, **terms)  # type: ignore[arg-type]  # as named
+    sms.send_code(
+        member=alice,
+        purpose=Proof.Purpose.SECURITY,
+        session_key="a",
+        device=Device("new"),
+        address="",
+        now=NOW,
+    )
     at_once(*[partial(sms.send_waiting, now=NOW)] * 4)
     assert len(texts) == 2  # four senders, one message
 
