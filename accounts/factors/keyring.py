@@ -99,13 +99,30 @@ def prove(session: SessionBase, *, member: Member, shown: Shown, now: datetime) 
     session, which gets a new id.
     """
     check(member=member, shown=shown, now=now)
+    note_proof(
+        session, member=member, purpose=shown.purpose, factor=shown.factor, now=now
+    )
+
+
+def note_proof(
+    session: SessionBase,
+    *,
+    member: Member,
+    factor: Factor,
+    purpose: Proof.Purpose,
+    now: datetime,
+) -> None:
+    """
+    Let a factor that was just checked be a fresh proof for this session, which gets a
+    new id: earlier proofs are worth nothing any more.
+    """
     session.cycle_key()
     with transaction():
         proofs.record(
             member=member,
             session_key=str(session.session_key),
-            purpose=shown.purpose,
-            factor=shown.factor,
+            purpose=purpose,
+            factor=factor,
             now=now,
         )
 
@@ -154,7 +171,7 @@ def _demand_password(member: Member, shown: Shown, now: datetime) -> None:
     try:
         passwords.demand_current(member, shown.answer, now=now)
     except passwords.WrongPassword as error:
-        raise WrongCode from error
+        raise WrongCode(error.message) from error
 
 
 def _demand_no_other(member: Member) -> None:

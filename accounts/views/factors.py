@@ -24,7 +24,9 @@ from accounts.factors import (
     sms,
     totp,
 )
+from accounts.factors.keyring import Factor
 from accounts.forms.factors import CodeForm, LabelForm, NewPasskeyForm, PhoneForm
+from accounts.models.proofs import Proof
 from accounts.views.doors import member_page, proof_page, who
 from accounts.views.showing import respond
 from exchange.lib import words
@@ -66,7 +68,7 @@ def add_totp(request: HttpRequest) -> HttpResponse:
                 code=form.cleaned_data["code"],
                 now=now,
             )
-            return _added(request, codes)
+            return _added(request, Factor.TOTP, codes)
         except ExchangeError as refusal:
             error = refusal
     context = {
@@ -120,7 +122,7 @@ def confirm_phone(request: HttpRequest) -> HttpResponse:
                 session_key=session_key,
                 now=now,
             )
-            return _added(request, codes)
+            return _added(request, Factor.SMS, codes)
         except ExchangeError as refusal:
             error = refusal
     number = sms.number_being_enrolled(member=member, session_key=session_key, now=now)
@@ -148,7 +150,7 @@ def add_passkey(request: HttpRequest) -> HttpResponse:
                 label=form.cleaned_data["label"],
                 now=now,
             )
-            return _added(request, codes)
+            return _added(request, Factor.PASSKEY, codes)
         except ExchangeError as refusal:
             error = refusal
     context = {
@@ -238,9 +240,15 @@ def cancel_loss(request: HttpRequest) -> HttpResponse:
     return redirect("security")
 
 
-def _added(request: HttpRequest, codes: list[str]) -> HttpResponse:
-    """Go on after a factor was added; a proof of before does for nothing more."""
-    request.session.cycle_key()
+def _added(request: HttpRequest, factor: Factor, codes: list[str]) -> HttpResponse:
+    """Go on after a factor was added: whoever added it has just shown that one."""
+    keyring.note_proof(
+        request.session,
+        member=who(request),
+        factor=factor,
+        purpose=Proof.Purpose.SECURITY,
+        now=timezone.now(),
+    )
     if codes:
         return _show_codes(request, codes)
     messages.success(request, _("Added. Your other sessions have been signed out."))

@@ -72,6 +72,8 @@ def test_it_takes_the_password_of_who_has_no_factor(
 
     assert "your password will do" in page.content.decode()
     assert wrong.status_code == 422
+    assert "This is not your current password." in wrong.content.decode()
+    assert "did not match" not in wrong.content.decode()
     assert right["Location"] == "/account/security"
     assert Proof.objects.get().factor == "password"
     # Which suffices to set a first factor up, and for nothing else.

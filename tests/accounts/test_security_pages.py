@@ -12,7 +12,9 @@ from django.utils import timezone
 from accounts.factors import keyring, passkeys, recovery, sms
 from accounts.models.factors import Passkey, Phone, RecoveryCode, SmsCode, Totp
 from accounts.models.members import Member
+from accounts.models.proofs import Proof
 from accounts.models.sessions import Session
+from accounts.session_store import digest_of
 from accounts.urls import urlpatterns
 from tests import rows
 from tests.authenticator import Authenticator
@@ -102,9 +104,29 @@ def test_a_proof_by_password_ends_with_the_first_factor(
     prove(browser, alice, "password")
     set_up_totp(browser)
 
-    replaced = browser.get("/account/security/totp")
+    here = digest_of(str(browser.session.session_key))
+    assert Proof.objects.get(session=here).factor == "totp"
 
-    assert replaced["Location"].startswith("/prove?next=")
+
+def test_a_new_factor_is_a_proof(
+    alice: Member, browser: Client, texts: list[str]
+) -> None:
+    """Whoever has just set one up is not asked for it again."""
+    prove(browser, alice, "password")
+
+    set_up_totp(browser)
+    number = {"country": "DE", "number": "0151 12345678"}
+    browser.post("/account/security/phone", number)
+    sms.send_waiting(now=timezone.now())
+    browser.post("/account/security/phone/code", {"code": texts[0][:6]})
+    add_passkey(browser, Authenticator(passkeys.origin()), "Blue")
+
+    held = keyring.of(alice)
+    assert held.totp and held.phone
+    assert held.passkeys
+    assert browser.get("/account/security/recovery").status_code == 200
+    shown = Proof.objects.order_by("pk").values_list("factor", flat=True)
+    assert list(shown) == ["password", "totp", "sms", "passkey"]
 
 
 @pytest.mark.promise("S-21")
