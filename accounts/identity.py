@@ -140,6 +140,11 @@ def case_of(member: Member) -> IdentityCase | None:
     return IdentityCase.objects.filter(member=member).order_by("pk").first()
 
 
+def is_being_checked(member: Member) -> bool:
+    """Say whether operators have a case of this member to look at."""
+    return IdentityCase.objects.filter(member=member, state=State.VERIFYING).exists()
+
+
 def personal_data(case: IdentityCase) -> PersonalData | None:
     """Return what the member says of themselves; None before they said it."""
     if case.sealed is None:

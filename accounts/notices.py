@@ -3,7 +3,8 @@ Notices: what members hear by mail about their account.
 
 `tell` writes a mail in the transaction of the deed. Each event has its words in
 `templates/mail/<event>.txt`, in the member's language. What concerns security is always
-sent, with a link that freezes the account; of the rest, members choose.
+sent, with a link that freezes the account where somebody may be inside; of the rest,
+members choose.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ class Event(models.TextChoices):
 
 
 OPTIONAL = frozenset({Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED})
-# Sent to who may not be able to sign in at all: freezing is no help there.
-_WITHOUT_FREEZE = frozenset(
+# What only somebody inside the account can have done. Elsewhere nothing has happened
+# yet that freezing would stop, or it is too late for it.
+_WITH_FREEZE = frozenset(
     {
-        Event.ACTIVATION,
-        Event.JOINED_TWICE,
-        Event.JOINED_AGAIN,
-        Event.FROZEN,
-        Event.CLOSED,
+        *(Event.PASSWORD_CHANGED, Event.SIGNED_IN, Event.RECOVERY_USED),
+        *(Event.FACTOR_ADDED, Event.FACTOR_REMOVED, Event.FACTOR_LOST),
+        *(Event.KEY_ISSUED, Event.KEY_CHANGED),
+        *(Event.EXPORTED, Event.PROFILE_CHANGED),
     }
 )
 
@@ -82,7 +83,7 @@ def tell(member: Member, event: Event, **facts: object) -> None:
     context = facts | {
         "member": member,
         "phrase": member.mail_phrase,
-        "freeze_url": "" if event in _WITHOUT_FREEZE else freeze_link(member),
+        "freeze_url": freeze_link(member) if event in _WITH_FREEZE else "",
     }
     language = member.language or "en"
     with translation.override(language), timezone.override(member.time_zone):

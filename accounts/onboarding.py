@@ -44,6 +44,7 @@ _PAGES = {
     Step.ORDER: "home",
 }
 _answers: dict[Step, Callable[[Member], bool]] = {}
+_waits: dict[Step, Callable[[Member], bool]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Stage:
     url: str
     is_done: bool
     is_next: bool
+    is_waiting: bool  # for us, not for the member
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +82,27 @@ class Progress:
         return next((stage for stage in self.stages if stage.is_next), None)
 
 
-def answer(step: Step, is_done: Callable[[Member], bool]) -> None:
-    """Register who knows whether a member has taken a step."""
+def answer(
+    step: Step,
+    is_done: Callable[[Member], bool],
+    is_waiting: Callable[[Member], bool] | None = None,
+) -> None:
+    """
+    Register who knows whether a member has taken a step, and whether it waits for us
+    before it is done.
+    """
     _answers[step] = is_done
+    if is_waiting is not None:
+        _waits[step] = is_waiting
 
 
 def progress(member: Member) -> Progress:
     """Return every step: those taken, the next one, and what is left."""
     taken = {step for step, is_done in _answers.items() if is_done(member)}
-    left = [step for step in Step if step not in taken and _url(step)]
+    waiting = {
+        step for step, waits in _waits.items() if step not in taken and waits(member)
+    }
+    left = [step for step in Step if step not in taken | waiting and _url(step)]
     return Progress(
         [
             Stage(
@@ -97,6 +111,7 @@ def progress(member: Member) -> Progress:
                 url=_url(step),
                 is_done=step in taken,
                 is_next=step in left[:1],
+                is_waiting=step in waiting,
             )
             for step in Step
         ]

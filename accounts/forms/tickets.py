@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts import tickets
+from accounts import attachments, tickets
 from accounts.attachments import Sent
 
 
@@ -37,7 +37,14 @@ class ReplyForm(forms.Form):
         label=_("Files"),
         required=False,
         help_text=_("Up to three pictures (JPEG, PNG) or PDFs, 5 MB each."),
-        widget=_Files(attrs={"accept": ".jpg,.jpeg,.png,.pdf"}),
+        # upload.js looks at the limits.
+        widget=_Files(
+            attrs={
+                "accept": ".jpg,.jpeg,.png,.pdf",
+                "data-bytes-max": str(attachments.BYTES_MAX),
+                "data-files-max": str(attachments.FILES_MAX),
+            }
+        ),
     )
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 View = Callable[..., HttpResponse]
 
+# In the address of the sign-in page: a form was sent, and nobody was signed in.
+UNSAVED = "unsaved"
 _NO_FACTOR = _("This needs a second factor. Please add one first.")
 
 
@@ -94,6 +96,21 @@ def proof_page(*, password_suffices: bool = False) -> Callable[[View], View]:
     return door
 
 
+def password_page(view: View) -> View:
+    """
+    Let members in as `proof_page` does who have a factor; the others at once, because
+    the page asks for their password itself.
+    """
+    proven = proof_page(password_suffices=True)(view)
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **path: Any) -> HttpResponse:
+        has_factor = changes.has_any(who(request).pk)
+        return (proven if has_factor else view)(request, *args, **path)
+
+    return _marked(never_cache(_signed_in(guarded)), "member")
+
+
 def who(request: HttpRequest) -> Member:
     """Return the member a page behind a door is shown to."""
     return cast(Member, request.user)
@@ -138,10 +155,18 @@ def _signed_in(view: View) -> View:
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **path: Any) -> HttpResponse:
         if not request.user.is_authenticated:
-            return redirect_to_login(_here(request))
+            return _to_sign_in(request)
         return view(request, *args, **path)
 
     return guarded
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """Send a visitor to sign in, and say there that a form they sent is lost."""
+    answer = redirect_to_login(_here(request))
+    if request.method == "POST":
+        answer["Location"] += f"&{UNSAVED}=1"
+    return answer
 
 
 def _to_prove(back_to: str) -> HttpResponse:

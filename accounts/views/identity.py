@@ -52,6 +52,8 @@ def show(request: HttpRequest) -> HttpResponse:
 def describe(request: HttpRequest) -> HttpResponse:
     """Ask who the member is."""
     case = identity.case_of(who(request))
+    if _is_being_checked(case):
+        return _stay(request)
     if request.method != "POST":
         data = None if case is None else identity.personal_data(case)
         form = PersonalDataForm(initial=None if data is None else asdict(data))
@@ -102,6 +104,8 @@ def _take(request: HttpRequest, kind: type[PaperForm]) -> HttpResponse:
     case = identity.case_of(member)
     if case is None or case.sealed is None:
         return redirect("identity_data")
+    if _is_being_checked(case):
+        return _stay(request)
     if request.method != "POST":
         return _ask_paper(request, kind(), status=200)
     form = kind(request.POST, request.FILES)
@@ -119,6 +123,19 @@ def _take(request: HttpRequest, kind: type[PaperForm]) -> HttpResponse:
         answer = _ask_paper(request, form, status=refusals.status_of(error))
         return refusals.with_pause(answer, error)
     return _go_on(case)
+
+
+def _is_being_checked(case: IdentityCase | None) -> bool:
+    return case is not None and case.state == IdentityCase.State.VERIFYING
+
+
+def _stay(request: HttpRequest) -> HttpResponse:
+    """Show how it stands, instead of a form that would be refused."""
+    if request.method != "POST":
+        return redirect("identity")
+    error = identity.UnderReview()
+    status = refusals.status_of(error)
+    return _overview(request, status=status, refusal=error.message)
 
 
 def _go_on(case: IdentityCase) -> HttpResponse:

@@ -21,6 +21,7 @@ from accounts.members import BadEmail
 from accounts.password_rules import WeakPassword
 from accounts.views.doors import member_page, public, way_back, who
 from accounts.views.form_pages import ask, ask_again
+from accounts.views.mailed_links import spent_leads_on
 from exchange.lib import refusals
 from exchange.lib.errors import ExchangeError, TooMany
 
@@ -74,6 +75,7 @@ def sent(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 @refusals.as_page
+@spent_leads_on("activate")
 def activate(request: HttpRequest, link: str) -> HttpResponse:
     """Confirm an address, by a button: programs that scan mails follow links, too."""
     if request.method != "POST":

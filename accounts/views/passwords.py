@@ -17,8 +17,9 @@ from accounts.forms.passwords import (
     NewPasswordForm,
 )
 from accounts.password_rules import WeakPassword
-from accounts.views.doors import proof_page, public, who
+from accounts.views.doors import password_page, public, who
 from accounts.views.form_pages import ask, ask_again
+from accounts.views.mailed_links import spent_leads_on
 from exchange.lib import refusals
 from exchange.lib.errors import Busy, ExchangeError
 
@@ -62,6 +63,7 @@ def sent(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("new")
 @public
 @refusals.as_page
+@spent_leads_on("reset")
 def reset(request: HttpRequest, link: str) -> HttpResponse:
     """Let who got the link choose a new password; signing in comes after."""
     member = passwords.whose_link(link)
@@ -79,7 +81,7 @@ def reset(request: HttpRequest, link: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("current", "new")
-@proof_page(password_suffices=True)
+@password_page
 def change(request: HttpRequest) -> HttpResponse:
     """Let a member choose another password; this session goes on, all others end."""
     form, member = ChangePasswordForm(request.POST or None), who(request)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import sign_in
+from accounts.attempts import TooManyAttempts
 from accounts.factors import second_step
 from accounts.forms.sign_in import SignInForm
 from accounts.middleware import ENDED_COOKIE_NAME
-from accounts.views.doors import next_of, public
+from accounts.views.doors import UNSAVED, next_of, public
 from accounts.views.form_pages import ask, ask_again
 from exchange.lib.errors import ExchangeError
 
@@ -27,11 +30,13 @@ _PAGE = "accounts/sign_in.html"
 def enter(request: HttpRequest) -> HttpResponse:
     """Ask for e-mail and password, then go on to where the member wanted to be."""
     onward = next_of(request, "home")
+    is_unsaved = UNSAVED in request.GET
     if request.method != "POST":
         if request.user.is_authenticated:
             return redirect(onward)
         has_ended = ENDED_COOKIE_NAME in request.COOKIES
-        answer = ask(request, _PAGE, SignInForm(), next=onward, has_ended=has_ended)
+        context = {"next": onward, "has_ended": has_ended, "is_unsaved": is_unsaved}
+        answer = ask(request, _PAGE, SignInForm(), **context)
         answer.delete_cookie(ENDED_COOKIE_NAME, samesite="Lax")
         return answer
     form = SignInForm(request.POST)
@@ -45,7 +50,12 @@ def enter(request: HttpRequest) -> HttpResponse:
             now=timezone.now(),
         )
     except ExchangeError as error:
-        return ask_again(request, _PAGE, form, error, next=onward)
+        is_shut = isinstance(error, TooManyAttempts)
+        return ask_again(request, _PAGE, form, error, next=onward, is_shut=is_shut)
+    if is_unsaved:
+        messages.warning(
+            request, _("You were signed out, so nothing was saved. Please do it again.")
+        )
     if second_step.is_waiting(request.session):
         query = urlencode({"next": onward})
         return redirect(f"{resolve_url('verify')}?{query}")

@@ -1,39 +1,51 @@
-// Looks at a picture before it is sent: whether it is too large to be taken, and whether
-// people will be able to read it. Hints only; the server looks for itself.
+// Looks at files before they are sent: whether they are too many or too large to be
+// taken, and whether people will be able to read a picture of a document. Hints only; the
+// server looks for itself.
 
 const SHORT_SIDE_GOOD = 700;
 const DARK = 60; // of 255
 const SAMPLE = 48;
 
 for (const form of document.querySelectorAll("form[data-upload]")) {
-  for (const input of form.querySelectorAll("input[type=file]")) {
+  const inputs = [...form.querySelectorAll("input[type=file]")];
+  for (const input of inputs) {
     const hint = document.createElement("p");
     hint.className = "hint";
     hint.setAttribute("role", "status");
     input.closest(".field").append(hint);
     input.addEventListener("change", async () => {
-      const file = input.files[0];
-      const fault = file ? await faultOf(file, input, form.dataset) : "";
-      if (input.files[0] !== file) return; // another was chosen meanwhile
-      const size = file ? `${Math.ceil((file.size / 1024 / 1024) * 10) / 10} MB. ` : "";
-      hint.textContent = size + fault;
-      hint.className = file && fault !== form.dataset.fine ? "complaint" : "hint";
+      const chosen = [...input.files];
+      const fault = chosen.length ? await faultOf(input, form.dataset) : "";
+      if (input.files[0] !== chosen[0]) return; // others were chosen meanwhile
+      const isFine = !fault || fault === form.dataset.fine;
+      hint.textContent = [sizeOf(chosen), fault].filter(Boolean).join(" ");
+      hint.className = isFine ? "hint" : "complaint";
     });
   }
   form.addEventListener("submit", (event) => {
-    const tooLarge = [...form.querySelectorAll("input[type=file]")].find(isTooLarge);
-    if (!tooLarge) return;
+    const refused = inputs.find((input) => refusalOf(input, form.dataset));
+    if (!refused) return;
     event.preventDefault();
-    tooLarge.focus();
+    refused.focus();
   });
 }
 
-function isTooLarge(input) {
-  return (input.files[0]?.size ?? 0) > Number(input.dataset.bytesMax);
+function sizeOf(files) {
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  return bytes ? `${Math.ceil((bytes / 1024 / 1024) * 10) / 10} MB.` : "";
 }
 
-async function faultOf(file, input, words) {
-  if (isTooLarge(input)) return words.tooLarge;
+/** Says what the server would refuse; nothing where it would not. */
+function refusalOf({ files, dataset }, words) {
+  if (files.length > Number(dataset.filesMax ?? 1)) return words.tooMany;
+  const isTooLarge = ({ size }) => size > Number(dataset.bytesMax);
+  return [...files].some(isTooLarge) ? words.tooLarge : "";
+}
+
+async function faultOf(input, words) {
+  const refusal = refusalOf(input, words);
+  if (refusal || !words.fine) return refusal;
+  const [file] = input.files;
   if (!file.type.startsWith("image/")) return words.fine;
   let picture;
   try {

@@ -1,7 +1,8 @@
-"""The link in every mail that freezes the account."""
+"""The link in mails about security that freezes the account."""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from functools import partial
 
@@ -13,8 +14,11 @@ from accounts import freezing, members, notices
 from accounts.links import LinkSpent
 from accounts.models.members import Member
 from accounts.models.sessions import Session
+from accounts.notices import Event
+from exchange.lib import mail
 from exchange.lib.models import AuditRecord
-from tests.accounts.mailbox import made, subjects
+from exchange.lib.transactions import transaction
+from tests.accounts.mailbox import made, mails_to, subjects
 from tests.makers import PASSWORD, ApiClient, fund
 from tests.races.crowd import at_once, count
 
@@ -148,3 +152,45 @@ def test_it_says_that_a_link_is_spent(alice: Member) -> None:
 
     assert answer.status_code == 404
     assert b"has been used or is too old" in answer.content
+
+
+@pytest.mark.parametrize(
+    ("way", "onward"),
+    [
+        ("activate", ["/signin", "/signup"]),
+        ("reset", ["/forgot", "/signin"]),
+        ("unlock", ["/signin", "/forgot"]),
+        ("freeze", ["/forgot", "/signin"]),
+    ],
+)
+def test_a_spent_link_leads_on(way: str, onward: list[str]) -> None:
+    answer = Client().get(f"/{way}/spent")
+
+    main = answer.content.decode().partition("<main")[2].partition("</main>")[0]
+    assert answer.status_code == 404
+    assert re.findall('href="([^"]+)"', main) == onward
+
+
+@pytest.mark.parametrize(
+    ("event", "facts"),
+    [
+        (Event.TICKET_ANSWERED, {}),
+        (Event.IDENTITY_DECIDED, {"outcome": "verified"}),
+        (Event.PASSWORD_RESET, {"url": "https://localhost/reset/x"}),
+        (Event.LOCKED, {"url": "https://localhost/unlock/x"}),
+    ],
+)
+def test_only_mails_of_what_an_intruder_did_offer_it(
+    alice: Member, event: Event, facts: dict[str, str]
+) -> None:
+    with transaction():
+        notices.tell(alice, event, **facts)
+        notices.tell(alice, Event.PASSWORD_CHANGED)
+
+    quiet, loud = [mail.read(each) for each in mails_to(alice.email)]
+    assert quiet is not None
+    assert loud is not None
+    assert "/freeze/" not in quiet.text + quiet.html
+    # As text it is an address alone on its line.
+    assert re.search(r"^https?://\S+/freeze/\S+$", loud.text, re.MULTILINE)
+    assert "overflow-wrap:anywhere" in loud.html

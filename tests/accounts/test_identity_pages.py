@@ -125,11 +125,32 @@ def test_it_shows_what_each_level_allows(
 def test_it_masks_what_nobody_needs_to_read(browser: Client, alice: Member) -> None:
     send(alice)
 
-    pages = text(browser) + text(browser, "/document")
+    page = text(browser)
 
-    assert "•••409" in pages
+    assert "•••409" in page
     for hidden in (NUMBER, DATA.address_1, "1990"):
-        assert hidden not in pages
+        assert hidden not in page
+
+
+@pytest.mark.promise("U-79")
+@pytest.mark.parametrize("page", ["data", "document", "address"])
+def test_it_shows_no_form_while_it_is_being_checked(
+    browser: Client, alice: Member, page: str
+) -> None:
+    send(alice)
+    before = rows.dump()
+
+    looked = browser.get(f"/account/identity/{page}")
+    sent = post(browser, page, **{**PERSON, "city": "Lund"}, **PASSPORT)
+
+    assert looked["Location"] == "/account/identity"
+    assert sent.status_code == 409
+    assert "You can change it when we are done." in sent.content.decode()
+    assert 'name="city"' not in sent.content.decode()
+    assert rows.dump() == before
+    overview = browser.get("/account").content.decode()
+    assert "Being checked" in overview
+    assert "Verify your identity" not in text(browser)
 
 
 @pytest.mark.promise("S-68")
@@ -256,7 +277,8 @@ def test_it_refuses_a_large_body_before_reading_it(browser: Client) -> None:
         answer = client.post(path, CONTENT_LENGTH=str(length))
 
         assert answer.status_code == 413, path
-        assert "up to 8 MB" in answer.content.decode()
+        for limit in ("up to 8 MB", "up to 5 MB", "at once 16 MB"):
+            assert limit in answer.content.decode()
 
 
 @pytest.mark.promise("S-61", "S-64")

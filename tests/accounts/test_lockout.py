@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
@@ -240,6 +241,20 @@ def test_it_says_when_to_come_again(alice: Member) -> None:
     assert answer.status_code == 429
     assert 0 < int(answer["Retry-After"]) <= 30
     assert b"try again in a minute" in answer.content
+    assert b"sent its owner a mail" in answer.content
+
+
+@pytest.mark.promise("S-9")
+def test_it_mentions_the_mail_to_everybody(alice: Member) -> None:
+    pages: list[str] = []
+    for email in (alice.email, "nobody@example.com"):
+        browser = Client(REMOTE_ADDR=f"192.0.2.{len(pages)}")
+        for _ in range(PER_ACCOUNT.free + 1):
+            answer = browser.post("/signin", {"email": email, "password": "a guess"})
+        pages.append(re.sub('(value|data-csrf)="[^"]*"', "", answer.content.decode()))
+
+    assert "sent its owner a mail" in pages[0]
+    assert pages[0] == pages[1]
 
 
 def test_it_remembers_a_browser_at_the_first_sign_in(alice: Member) -> None:

@@ -23,7 +23,7 @@ from accounts.password_rules import WeakPassword
 from exchange.lib.models import AuditRecord
 from tests import rows
 from tests.accounts.mailbox import link, made, subjects, token
-from tests.makers import PASSWORD, prove
+from tests.makers import PASSWORD, enrol_totp, prove
 from tests.races.crowd import at_once, count
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -79,10 +79,22 @@ def test_it_changes_the_password_and_ends_the_other_sessions(alice: Member) -> N
     assert AuditRecord.objects.filter(action="password_changed").count() == 1
 
 
+def test_it_asks_for_the_password_once_where_there_is_no_factor(alice: Member) -> None:
+    browser = browser_of(alice)
+
+    page = browser.get("/account/password")
+    answer = browser.post("/account/password", {"current": PASSWORD, "new": NEW})
+
+    assert page.status_code == 200
+    assert (answer.status_code, answer["Location"]) == (302, "/account")
+    assert check_password(NEW, password_of(alice))
+
+
 @pytest.mark.promise("S-7", "S-20")
 def test_it_asks_for_a_fresh_proof_first(alice: Member) -> None:
-    browser = Client()
-    browser.force_login(alice)
+    """Of whoever has a factor: the password is not enough."""
+    browser = browser_of(alice)
+    enrol_totp(alice, browser)
 
     answer = browser.post("/account/password", {"current": PASSWORD, "new": NEW})
 

@@ -122,7 +122,8 @@ def test_a_new_factor_is_a_proof(
     add_passkey(browser, Authenticator(passkeys.origin()), "Blue")
 
     held = keyring.of(alice)
-    assert held.totp and held.phone
+    assert held.totp
+    assert held.phone
     assert held.passkeys
     assert browser.get("/account/security/recovery").status_code == 200
     shown = Proof.objects.order_by("pk").values_list("factor", flat=True)

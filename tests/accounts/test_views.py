@@ -79,6 +79,24 @@ def test_it_lets_nobody_try_for_ever(bob: Member, browser: Client) -> None:
     assert int(answer["Retry-After"]) > 0
 
 
+def test_it_says_that_a_form_was_lost(bob: Member, browser: Client) -> None:
+    form = {"display_name": "Bob"}
+    sent = browser.post(
+        "/account/profile",
+        form,
+        headers={"referer": "http://testserver/account/profile"},
+    )
+    asked = browser.get(sent["Location"])
+    entered = browser.post(sent["Location"], GOOD)
+    page = browser.get(entered["Location"]).content.decode()
+
+    assert sent["Location"].endswith("/account/profile&unsaved=1")
+    assert "nothing was saved" in asked.content.decode()
+    assert entered["Location"] == "http://testserver/account/profile"
+    assert "nothing was saved. Please do it again." in page
+    assert "unsaved" not in Client().get("/account")["Location"]
+
+
 def test_it_takes_a_member_who_is_in_straight_on(bob: Member, browser: Client) -> None:
     browser.force_login(bob)
 
