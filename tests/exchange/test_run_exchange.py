@@ -32,7 +32,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def running(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     process = _run_exchange(environment)
     try:
-        read_until(process, "ready: http://")
+        # Where passkeys work: they refuse 127.0.0.1.
+        read_until(process, f"ready: http://localhost:{environment['PORT']}/")
         yield process
     finally:
         process.terminate()

@@ -67,7 +67,8 @@ def _run(supervisor: Supervisor) -> None:
         _serve_bots(supervisor)
     if settings.DEMO:
         supervisor.start(*bots())
-    supervisor.say(f"ready: http://{settings.HOST}:{settings.PORT}/ - Ctrl-C ends it")
+    # Not where we listen: passkeys and the links in mails work at this address only.
+    supervisor.say(f"ready: {settings.SITE_URL}/ - Ctrl-C ends it")
     supervisor.watch()
 
 
@@ -205,7 +206,7 @@ def _only_one() -> Iterator[None]:
                 "Stop it first, or set PIXIU_DATA and PORT for a second one."
             ) from None
         lock.truncate(0)
-        lock.write(f"process {os.getpid()}, http://{settings.HOST}:{settings.PORT}/\n")
+        lock.write(f"process {os.getpid()}, {settings.SITE_URL}/\n")
         lock.flush()
         yield
 
