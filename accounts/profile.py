@@ -47,7 +47,11 @@ def time_zones() -> tuple[str, ...]:
 def change(
     *, member: Member, display_name: str, language: str, time_zone: str, theme: str
 ) -> Member:
-    """Write down what a member chose. Raises BadText or UnknownChoice."""
+    """
+    Write down what a member chose; of a time zone a part of its name will do, if no
+    other has it. Raises BadText or UnknownChoice.
+    """
+    time_zone = _zone_meant(time_zone)
     for field, chosen, offered in (
         ("language", language, ["", *dict(settings.LANGUAGES)]),
         ("time_zone", time_zone, time_zones()),
@@ -88,6 +92,14 @@ def change_mail_phrase(*, member: Member, phrase: str, now: datetime) -> Member:
         member.save(update_fields=["mail_phrase"])
         _record(member, "mail_phrase_changed")
     return member
+
+
+def _zone_meant(text: str) -> str:
+    """Return the one time zone that a text names or is a part of; else the text."""
+    part = text.strip().replace(" ", "_").casefold()
+    names = {name.casefold(): name for name in time_zones()}
+    found = [name for folded, name in names.items() if part and part in folded]
+    return names.get(part) or (found[0] if len(found) == 1 else text)
 
 
 def _line(text: str, *, field: str) -> str:

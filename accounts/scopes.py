@@ -25,6 +25,14 @@ _OPENS = {
     "history": {"history"},
 }
 KNOWN = frozenset(_OPENS)
+NAMES = {
+    "read": _("Read"),
+    "trade": _("Trade"),
+    "withdraw": _("Withdraw"),
+    "all": _("All"),
+    "profile": _("Profile"),
+    "history": _("History"),
+}
 OURS = ("read", "trade", "withdraw")  # what new keys are offered
 
 

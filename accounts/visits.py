@@ -12,8 +12,10 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from babel.core import get_global
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation.trans_real import parse_accept_lang_header
 
 from accounts import networks, throttling
 
@@ -41,6 +43,21 @@ def of(request: HttpRequest) -> Visit:
     user_agent = "".join(letter for letter in text if letter.isprintable())
     place = _place(request, address)
     return Visit(address, user_agent[:USER_AGENT_LENGTH_MAX].strip(), place)
+
+
+def likely_country(request: HttpRequest) -> str:
+    """Return the country somebody may well be in, by place or else by language."""
+    place = _place(request, _address(throttling.client_address(request.META)))
+    if _COUNTRY.fullmatch(place):
+        return place
+    for language, _weight in parse_accept_lang_header(
+        request.headers.get("Accept-Language", "").lower()
+    ):
+        likely = str(get_global("likely_subtags").get(language.partition("-")[0], ""))
+        for part in (*language.split("-")[1:], *likely.split("_")):
+            if _COUNTRY.fullmatch(part.upper()) and part != likely.partition("_")[0]:
+                return part.upper()
+    return ""
 
 
 def _address(text: str) -> str | None:

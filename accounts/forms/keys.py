@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _later
 
@@ -17,6 +17,7 @@ from accounts.keys import LABEL_LENGTH_MAX, Terms
 from accounts.models.tokens import ApiToken
 from exchange.lib import words
 from exchange.lib.errors import ExchangeError
+from exchange.lib.templatetags.figures import day
 
 _SCOPES = {
     "read": _later("Read: balances, orders, trades"),
@@ -133,5 +134,5 @@ def _lives(key: ApiToken | None) -> list[tuple[str, str]]:
         return [*days, never]
     if key.expires_at is None:
         return [(_KEEP, _("As it is: without end")), *days]
-    until = {"date": date_format(key.expires_at, "DATE_FORMAT")}
+    until = {"date": day(localtime(key.expires_at))}
     return [(_KEEP, _("As it is: until %(date)s") % until), *days, never]

@@ -14,7 +14,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from accounts import throttling
+from accounts import throttling, visits
 from accounts.factors import (
     checklist,
     keyring,
@@ -81,7 +81,10 @@ def add_totp(request: HttpRequest) -> HttpResponse:
 @proof_page(password_suffices=True)
 def add_phone(request: HttpRequest) -> HttpResponse:
     """Ask for a number, and send it a code."""
-    form = PhoneForm(request.POST if request.method == "POST" else None)
+    form = PhoneForm(
+        request.POST if request.method == "POST" else None,
+        initial={"country": visits.likely_country(request)},
+    )
     error: ExchangeError | None = None
     if form.is_valid():
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -259,14 +258,9 @@ def _levels(member: Member) -> list[dict[str, Any]]:
             "number": row.level,
             "demand": words[row.level],
             "currency": row.currency.upper(),
-            "withdrawal_24h": _grouped(row.withdrawal_24h),
-            "withdrawal_30d": _grouped(row.withdrawal_30d),
+            "withdrawal_24h": row.withdrawal_24h,
+            "withdrawal_30d": row.withdrawal_30d,
             "is_mine": row.level == member.identity_level,
         }
         for row in IdentityLevel.objects.order_by("level")
     ]
-
-
-def _grouped(amount: Decimal) -> str:
-    """Return a limit as people read it: 100,000."""
-    return f"{amount.normalize():,f}"

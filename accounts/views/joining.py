@@ -46,12 +46,13 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         # Asked a moment ago: what a person mends takes no two seconds.
         return ask(request, _PAGE, form, asked_at=form["asked_at"].value())
+    email = form.cleaned_data["email"]
     if form.is_a_machines:
-        return redirect("sign_up_sent")
+        return _sent(request, email)
     try:
         form.demand_unhurried(now)
         joining.sign_up(
-            email=form.cleaned_data["email"],
+            email=email,
             password=form.cleaned_data["password"],
             language=get_language() or "",
             address=throttling.client_address(request.META),
@@ -63,7 +64,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         field = _FIELDS.get(type(error))
         again = form["asked_at"].value()
         return ask_again(request, _PAGE, form, error, field=field, asked_at=again)
-    return redirect("sign_up_sent")
+    return _sent(request, email)
 
 
 @require_safe
@@ -97,3 +98,9 @@ def resend(request: HttpRequest) -> HttpResponse:
     else:
         messages.success(request, _("A new link is on its way to you."))
     return redirect(way_back(request))
+
+
+def _sent(request: HttpRequest, email: str) -> HttpResponse:
+    words = _("A mail is on its way to %(email)s.")
+    messages.success(request, words % {"email": email})
+    return redirect("sign_up_sent")

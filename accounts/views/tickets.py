@@ -92,6 +92,7 @@ def show(request: HttpRequest, number: str) -> HttpResponse:
 @member_page
 def close(request: HttpRequest, number: str) -> HttpResponse:
     tickets.close(ticket=_own(request, number), by=f"member:{who(request).pk}")
+    messages.success(request, _("The ticket is closed."))
     return redirect("tickets")
 
 
@@ -100,6 +101,7 @@ def close(request: HttpRequest, number: str) -> HttpResponse:
 def reopen(request: HttpRequest, number: str) -> HttpResponse:
     by = f"member:{who(request).pk}"
     tickets.reopen(ticket=_own(request, number), by=by, now=timezone.now())
+    messages.success(request, _("The ticket is open again."))
     return redirect("ticket", number)
 
 

@@ -214,6 +214,14 @@ def test_it_answers_the_same_whether_the_address_is_known_or_not(
 
 
 @pytest.mark.promise("S-9")
+def test_it_names_the_address_to_everybody(alice: Member) -> None:
+    for email in (alice.email, CAROL):
+        page = Client().post("/signup", form() | {"email": email}, follow=True)
+
+        assert f"A mail is on its way to {email}." in page.content.decode()
+
+
+@pytest.mark.promise("S-9")
 def test_it_takes_as_long_whether_the_address_is_known_or_not(
     alice: Member,
 ) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts import keys, members, tokens
 from accounts.models.members import Member
 from accounts.models.tokens import ApiToken, TokenUse
+from accounts.templatetags.lists import rights
 from accounts.views import doors
 from tests.makers import ApiClient, enrol_totp, make_token, prove
 from tests.rows import dump
@@ -283,3 +284,23 @@ def test_it_takes_no_form_of_another_site(alice: Member) -> None:
         assert browser.post(url, form()).status_code == 403
 
     assert keys.live(alice).count() == 1
+
+
+def test_it_names_rights_in_the_members_language(alice: Member) -> None:
+    make_token(alice, label="Robot", scopes=["read", "trade"])
+    alice.language = "zh-hans"
+    alice.save(update_fields=["language"])
+    browser = Client()
+    browser.force_login(alice)
+
+    page = browser.get("/account/keys").content.decode()
+
+    assert '<span class="tag">查看</span> <span class="tag">交易</span>' in page
+    assert ">read<" not in page
+
+
+def test_mails_say_rights_as_a_sentence() -> None:
+    scopes = "read trade withdraw"
+    assert rights(scopes) == "Read, Trade, and Withdraw"
+    with translation.override("zh-hans"):
+        assert rights(scopes) == "查看、交易和提现"

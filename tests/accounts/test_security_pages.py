@@ -193,6 +193,38 @@ def test_it_sets_up_a_phone(alice: Member, browser: Client, texts: list[str]) ->
 
 
 @pytest.mark.parametrize(
+    ("language", "country"),
+    [
+        ("de-AT,de;q=0.9", "AT"),
+        ("zh-Hans", "CN"),
+        ("de", "DE"),
+        ("zh-hant-hk,en", "HK"),
+    ],
+)
+def test_it_guesses_the_country_of_a_phone(
+    alice: Member, browser: Client, language: str, country: str
+) -> None:
+    prove(browser, alice, "password")
+
+    page = browser.get(
+        "/account/security/phone", headers={"accept-language": language}
+    ).content.decode()
+
+    assert f'<option value="{country}" selected>' in page
+
+
+@pytest.mark.parametrize("path", OURS[:2] + OURS[3:4])
+def test_one_can_leave_a_page_that_adds_a_factor(
+    alice: Member, browser: Client, path: str
+) -> None:
+    prove(browser, alice, "password")
+
+    page = browser.get(f"/{path}").content.decode()
+
+    assert '<a class="button" href="/account/security">Cancel</a>' in page
+
+
+@pytest.mark.parametrize(
     ("form", "says"),
     [
         ({"country": "DE", "number": "030 901820"}, "only send codes to mobile"),

@@ -181,7 +181,9 @@ def test_it_leads_back_to_a_page_not_to_a_button(alice: Member) -> None:
         headers={"Referer": "http://testserver/account/sessions"},
     )
 
-    assert answer["Location"] == "/signin?next=http%3A//testserver/account/sessions"
+    assert answer["Location"] == (
+        "/signin?next=http%3A//testserver/account/sessions&unsaved=1"
+    )
 
 
 @pytest.mark.promise("S-16")

@@ -335,10 +335,12 @@ def test_a_member_asks_and_reads_the_answer(alice: Member, rita: Member) -> None
     assert 'href="https://evil' not in page
     assert b"unread" not in browser.get(LIST).content
 
-    browser.post(f"{LIST}/{ticket.number}/close")
+    closed = browser.post(f"{LIST}/{ticket.number}/close", follow=True)
+    assert b"The ticket is closed." in closed.content
     assert b"Where?" not in browser.get(LIST).content
     assert b"Where?" in browser.get(f"{LIST}?closed").content
-    browser.post(f"{LIST}/{ticket.number}/reopen")
+    opened = browser.post(f"{LIST}/{ticket.number}/reopen", follow=True)
+    assert b"The ticket is open again." in opened.content
     browser.post(f"{LIST}/{ticket.number}", {"text": "Thanks."})
     assert fresh(ticket).state == "open"
     assert b"Thanks." in browser.get(f"{LIST}/{ticket.number}").content

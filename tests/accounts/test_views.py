@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
 from accounts.lockout import PER_ACCOUNT
 from accounts.models.members import Member
-from tests.makers import PASSWORD
+from tests.makers import PASSWORD, prove
 
 pytestmark = pytest.mark.django_db
 
@@ -124,3 +126,41 @@ def test_it_signs_out_by_post_only(bob: Member, browser: Client) -> None:
     assert (by_link.status_code, still_in) == (405, bob)
     assert (by_button.status_code, by_button["Location"]) == (302, "/")
     assert browser.get("/").wsgi_request.user.is_anonymous
+
+
+@pytest.mark.parametrize(
+    ("sent", "focused"),
+    [
+        ({"email": "", "password": ""}, "email"),
+        ({"email": "bob@example.com", "password": ""}, "password"),
+    ],
+)
+def test_the_first_field_that_is_wrong_has_the_cursor(
+    browser: Client, sent: dict[str, str], focused: str
+) -> None:
+    page = browser.post("/signin", sent).content.decode()
+
+    inputs = re.findall(r"<input[^>]*autofocus[^>]*>", page)
+    assert len(inputs) == 1
+    assert f'name="{focused}"' in inputs[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "section"),
+    [
+        ("/account/profile", "Profile"),
+        ("/account/export", "Profile"),
+        ("/account/close", "Profile"),
+        ("/account/security/totp", "Security"),
+    ],
+)
+def test_every_page_marks_its_section(
+    bob: Member, browser: Client, path: str, section: str
+) -> None:
+    browser.force_login(bob)
+    prove(browser, bob, "password")
+
+    page = browser.get(path).content.decode()
+
+    sections = page.partition('class="sections"')[2].partition("</nav>")[0]
+    assert re.findall(r'aria-current="\w+">(\w+)<', sections) == [section]

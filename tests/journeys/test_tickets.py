@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.journeys.conftest import PASSWORD, Exchange
 from tests.journeys.watched import SIZES, look_at
@@ -41,6 +41,17 @@ def test_a_member_asks_and_comes_back(
     page.get_by_label("Subject").fill("Where is my deposit?")
     page.get_by_label("Message").fill("I sent it yesterday.")
     files = page.get_by_label("Files")
+    for count, length, refusal in (
+        (4, 100, "At most three files at a time"),
+        (1, 5_500_000, "A file may have up to 5 MB."),
+    ):
+        content = b"a" * length
+        file = FilePayload(name="a.png", mimeType="image/png", buffer=content)
+        files.set_input_files([file] * count)
+        expect(page.get_by_text(refusal)).to_be_visible()
+        page.get_by_role("button", name="Send").click()
+        expect(files).to_be_focused()  # nothing was sent
+    look_at(page)
     files.set_input_files(
         {"name": "bad.png", "mimeType": "image/png", "buffer": b"<html>"}
     )
