@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,6 +21,15 @@ from exchange.lib.transactions import transaction
 from tests import rows
 from tests.makers import fund
 from tests.markets.desk import Desk
+from wallets.models.ledger import Posting
+from wallets.models.withdrawals import (
+    Approval,
+    Beneficiary,
+    Payout,
+    PayoutTransaction,
+    SpentCoin,
+    Withdrawal,
+)
 
 _COLUMNS = (
     "at, amount, source_id, source_pocket, target_id, target_pocket, reason, reference"
@@ -281,13 +291,14 @@ def test_it_keeps_history_as_it_was_written(
     SignIn.objects.create(member=alice, outcome="admitted")
     case = IdentityCase.objects.create(member=alice)
     CaseOpening.objects.create(case=case, operator=olive, reason="the queue")
+    _pay_out(alice, olive)
     tables = {
         model._meta.db_table: _some_column(model) for model in append_only_models()
     }
     before = rows.dump()
 
     assert {"wallets_entry", "markets_trade", "markets_command"} < set(tables)
-    assert len(tables) == 10
+    assert len(tables) == 14
     for table, column in tables.items():
         assert before[table]
         for deed in (
@@ -300,6 +311,32 @@ def test_it_keeps_history_as_it_was_written(
             with pytest.raises(Exception, match="append-only"):
                 rows.write_as_owner(deed)
     assert rows.dump() == before
+
+
+def _pay_out(member: Member, operator: Member) -> None:
+    """Write a payout's rows, without the money."""
+    now, one = timezone.now(), Decimal(1)
+    Posting.objects.create(cause="test:1", at=now)
+    payout = Payout.objects.create(currency_id="btc", state="given_up", created_at=now)
+    PayoutTransaction.objects.create(payout=payout, txid="a", fee=0, size=1, at=now)
+    SpentCoin.objects.create(payout=payout, currency_id="btc", txid="a", vout=0)
+    beneficiary = Beneficiary.objects.create(
+        member=member, currency_id="btc", destination="a", created_at=now
+    )
+    withdrawal = Withdrawal.objects.create(
+        member=member,
+        currency_id="btc",
+        beneficiary=beneficiary,
+        destination="a",
+        amount=one,
+        net=one,
+        fee=0,
+        value=0,
+        state="refused",
+        created_at=now,
+        updated_at=now,
+    )
+    Approval.objects.create(withdrawal=withdrawal, operator=operator, at=now)
 
 
 def _some_column(model: type[Model]) -> str:
