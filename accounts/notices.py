@@ -55,9 +55,12 @@ class Event(models.TextChoices):
     # The rest is a matter of taste.
     IDENTITY_DECIDED = "identity_decided", _("Identity check decided")
     TICKET_ANSWERED = "ticket_answered", _("Answer to a support ticket")
+    DEPOSIT_CREDITED = "deposit_credited", _("Deposit credited")
 
 
-OPTIONAL = frozenset({Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED})
+OPTIONAL = frozenset(
+    {Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED, Event.DEPOSIT_CREDITED}
+)
 # What only somebody inside the account can have done. Elsewhere nothing has happened
 # yet that freezing would stop, or it is too late for it.
 _WITH_FREEZE = frozenset(

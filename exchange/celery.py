@@ -91,6 +91,8 @@ app.conf.update(
             "task": "accounts.forget_old_attempts",
             "schedule": 3600.0,
         },
+        # Coins.
+        "scan-chains": {"task": "wallets.scan_chains", "schedule": 3.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
         # The audit trail.
         "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},

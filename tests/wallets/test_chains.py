@@ -77,7 +77,7 @@ def place(request: pytest.FixtureRequest, db: None) -> Iterator[Place]:
     world: RegtestWorld = request.getfixturevalue("regtest_world")
     chain = node.new_wallet()
     if request.param == "raw":
-        chain = OldBitcoind(chain._url)
+        chain = OldBitcoind(chain.url)
     yield Place(chain, world)
 
 

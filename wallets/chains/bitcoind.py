@@ -75,7 +75,7 @@ class Bitcoind:
     is_practice = False
 
     def __init__(self, url: str, *, timeout_seconds: int = _TIMEOUT_SECONDS) -> None:
-        self._url = url
+        self.url = url
         self._timeout_seconds = timeout_seconds
         self._threads = threading.local()
 
@@ -364,7 +364,7 @@ class Bitcoind:
     def _line(self) -> _Line:
         line: _Line | None = getattr(self._threads, "line", None)
         if line is None or line.has_rested():
-            line = self._threads.line = _Line(self._url, self._timeout_seconds)
+            line = self._threads.line = _Line(self.url, self._timeout_seconds)
         return line
 
 

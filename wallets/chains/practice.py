@@ -275,6 +275,12 @@ class Practice:
         with self._deed():
             self._drop([row for row in self._mempool() if row.txid == txid])
 
+    def resend(self, txid: str) -> None:
+        """Let whoever sent a forgotten transaction send it once more."""
+        with self._deed():
+            rows = PracticeTransaction.objects.filter(currency=self._currency)
+            rows.filter(txid=txid).update(is_dropped=False)
+
     def mempool(self) -> list[str]:
         """Return the ids of the transactions that wait for a block."""
         return [row.txid for row in self._mempool()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -117,9 +116,8 @@ class Deposit(models.Model):
         source=[State.SEEN, State.GONE, State.REVERSED],
         target=State.CREDITED,
     )
-    def credit(self, *, at: datetime) -> None:
+    def credit(self, **_facts: Any) -> None:
         self.credits += 1
-        self.credited_at = at
 
     @transition(field=state, source=State.SEEN, target=State.GONE)
     def lose(self, **_facts: Any) -> None:
@@ -143,6 +141,8 @@ class Scan(models.Model):
     # Where the next scan begins; empty for the chain's beginning.
     block_hash = models.CharField(max_length=64, blank=True)
     height = models.PositiveIntegerField(default=0)
+    # Raised by every scan: whoever finds another number than theirs stops writing.
+    turn = models.PositiveBigIntegerField(default=0)
     scanned_at = models.DateTimeField(null=True)
     # What is wrong, in words, and since when; empty while all is well.
     problem = models.CharField(max_length=200, blank=True)
