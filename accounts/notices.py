@@ -52,6 +52,9 @@ class Event(models.TextChoices):
     CLOSED = "closed", _("Account closed")
     EXPORTED = "exported", _("Data exported")
     PROFILE_CHANGED = "profile_changed", _("Profile or mail phrase changed")
+    BENEFICIARY_ADDED = "beneficiary_added", _("New beneficiary in your address book")
+    WITHDRAWAL_PLACED = "withdrawal_placed", _("Withdrawal asked for")
+    WITHDRAWAL_REFUSED = "withdrawal_refused", _("Withdrawal refused")
     # The rest is a matter of taste.
     IDENTITY_DECIDED = "identity_decided", _("Identity check decided")
     TICKET_ANSWERED = "ticket_answered", _("Answer to a support ticket")
@@ -69,6 +72,7 @@ _WITH_FREEZE = frozenset(
         *(Event.FACTOR_ADDED, Event.FACTOR_REMOVED, Event.FACTOR_LOST),
         *(Event.KEY_ISSUED, Event.KEY_CHANGED),
         *(Event.EXPORTED, Event.PROFILE_CHANGED),
+        *(Event.BENEFICIARY_ADDED, Event.WITHDRAWAL_PLACED),
     }
 )
 

@@ -354,13 +354,23 @@ SCAN_COMMAND = env.text("SCAN_COMMAND")
 
 # --- Chains -----------------------------------------------------------------------
 
-# The node of each coin, and the wallet on it: BTC_RPC_URL=http://user:password@host:8332/wallet/hot
+# The node of each coin, and the wallet on it:
+# BTC_RPC_URL=http://user:password@host:8332/wallet/hot
 CHAIN_URLS = env.secrets_ending("_RPC_URL")
 for _code, _url in CHAIN_URLS.items():
     if not _url.startswith(("http://", "https://")) or "@" not in _url:
         raise env.BadEnvironment(
             f"{_code.upper()}_RPC_URL must read http://user:password@host:port/wallet/…"
         )
+
+# How long a new beneficiary rests once it is confirmed, and withdrawals after a change
+# of credentials. Who tries the exchange on a desk need not wait.
+BENEFICIARY_COOL_OFF_HOURS = env.number(
+    "BENEFICIARY_COOL_OFF_HOURS", 24 if PRODUCTION else 0, high=24 * 30
+)
+WITHDRAWAL_REST_HOURS = env.number(
+    "WITHDRAWAL_REST_HOURS", 24 if PRODUCTION else 0, high=24 * 30
+)
 
 # --- Interfaces -------------------------------------------------------------------
 

@@ -1,0 +1,458 @@
+"""
+Withdrawals, from the wish to the approval. Paying them is the business of payouts.
+
+`place` does all in one transaction: it locks the member, so that limits count what is
+pending however many ask at once, sets the money aside, and writes the row with whatever
+speaks against paying it by machine. A withdrawal without doubts is approved at once.
+One with doubts waits for an operator; one that is large, for two.
+
+Rows are locked in this order: the member, the withdrawal, balances by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import Q, Sum
+from django.utils.translation import gettext_lazy as _
+
+from accounts import identity, members, notices
+from accounts.models.members import Member
+from accounts.models.proofs import Proof
+from accounts.models.tokens import ApiToken
+from exchange.lib import audit
+from exchange.lib.errors import Conflict, NotAllowed, Refused
+from exchange.lib.money import ZERO, is_multiple, plain, unit
+from exchange.lib.states import advance, lock_row
+from exchange.lib.transactions import transaction, transaction_required
+from wallets import beneficiaries, deposits, ledger, valuation
+from wallets.ledger import AVAILABLE, LOCKED, Move, Reason
+from wallets.models.coins import Rules
+from wallets.models.withdrawals import Approval, Beneficiary, Withdrawal
+
+State = Withdrawal.State
+# What an operator reads beside a withdrawal that waits.
+DOUBTS = {
+    "large": _("It is larger than what is paid without two operators."),
+    "new_beneficiary": _("Nothing was ever paid to this beneficiary."),
+    "new_device": _("It was asked for in a browser that is new to the account."),
+    "after_change": _("Password or factors were changed in the last days."),
+    "velocity": _("The member asked for many withdrawals in an hour."),
+    "shaky_deposit": _("A deposit of the member is in no block at the moment."),
+    "no_price": _("Its value is not known, so that limits do not count it."),
+}
+_VELOCITY = 5  # withdrawals an hour
+_AFTER_CHANGE = timedelta(days=7)
+# States in which a withdrawal counts for limits: all but those that came to nothing.
+_COUNTED = ~Q(state__in=[State.CANCELLED, State.REFUSED])
+
+
+class WithdrawalsClosed(Refused):
+    """The operator pays out nothing of this currency at the moment."""
+
+    code = "withdrawals_closed"
+    text = _("Withdrawals of this currency are paused. Please come back later.")
+
+
+class BadWithdrawal(Refused):
+    """Too little, or more digits than can be paid. Facts: minimum, digits."""
+
+    code = "bad_withdrawal"
+
+
+class Frozen(NotAllowed):
+    """The account may look, and not withdraw."""
+
+    code = "account_frozen"
+    text = _("Your account is frozen. Please write to our support.")
+
+
+class Resting(Refused):
+    """After a change of password or factors withdrawals rest. Facts: until."""
+
+    code = "withdrawals_rest"
+    text = _(
+        "Withdrawals rest for a while after a change of your password or factors, so"
+        " that nobody who made it in your place can take your money."
+    )
+
+
+class NotUsable(Refused):
+    """The beneficiary is not confirmed, or in its cool-off. Facts: until."""
+
+    code = "beneficiary_not_usable"
+    text = _("This beneficiary cannot be paid yet.")
+
+
+class LimitReached(Refused):
+    """More than this level may withdraw. Facts: left_24h, left_30d, currency."""
+
+    code = "withdrawal_limit"
+    text = _("This is more than you may withdraw at your level.")
+
+
+class ProofUsed(Conflict):
+    """Each withdrawal needs a code of its own."""
+
+    code = "proof_used"
+    text = _("This code was used for another withdrawal. Please show a new one.")
+
+
+class SameIdOtherTerms(Conflict):
+    """The client's id was used for a withdrawal with other terms."""
+
+    code = "client_id_used"
+    text = _("This id was used for another withdrawal.")
+
+
+class NotShown(Conflict):
+    """What was confirmed is not what would be done. Facts: fee, net."""
+
+    code = "terms_changed"
+    text = _("The terms have changed meanwhile. Please look at them again.")
+
+
+class OwnWithdrawal(NotAllowed):
+    """Nobody approves their own."""
+
+    code = "own_withdrawal"
+    text = _("Somebody else has to decide about your own withdrawal.")
+
+
+class Terms(NamedTuple):
+    """What a withdrawal of an amount costs, and what arrives."""
+
+    amount: Decimal
+    fee: Decimal
+    net: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a member may still withdraw, in the currency that limits are counted in."""
+
+    currency: str
+    day: Decimal
+    month: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    How somebody asks: in a browser, with the proof that was shown for this and nothing
+    else, or with an API key.
+    """
+
+    proof: Proof | None = None
+    token: ApiToken | None = None
+    is_new_device: bool = False
+
+    @property
+    def actor(self) -> str:
+        return f"token:{self.token.pk}" if self.token else "member"
+
+
+# Other apps may speak against a withdrawal, by the codes of DOUBTS.
+doubters: list[Callable[[Member, Withdrawal], Iterator[str]]] = []
+
+
+def rules_of(currency: str) -> Rules:
+    """Return the rules of a currency. Raises WithdrawalsClosed where there are none."""
+    found = Rules.objects.select_related("currency").filter(pk=currency)
+    rules = found.order_by("pk").first()
+    if rules is None:
+        raise WithdrawalsClosed
+    return rules
+
+
+def terms_of(currency: str, amount: Decimal) -> Terms:
+    """
+    Return what withdrawing an amount means. Raises BadWithdrawal, WithdrawalsClosed.
+    """
+    rules = rules_of(currency)
+    digits, fee = rules.currency.digits, rules.withdrawal_fee
+    if not amount > ZERO or not is_multiple(amount, unit(digits)):
+        raise BadWithdrawal(
+            _("Please give an amount with at most %(digits)s digits after the point.")
+            % {"digits": digits},
+            digits=digits,
+        )
+    if amount - fee < rules.withdrawal_min:
+        least = plain(rules.withdrawal_min + fee)
+        raise BadWithdrawal(
+            _("The least you can withdraw is %(least)s, the fee of %(fee)s included.")
+            % {"least": least, "fee": plain(fee)},
+            minimum=least,
+        )
+    return Terms(amount, fee, amount - fee)
+
+
+def left_of(member: Member, *, now: datetime) -> Left:
+    """Return what a member may still withdraw; what is pending counts."""
+    limits = identity.limits_of(member)
+    day = _withdrawn(member, since=now - timedelta(days=1))
+    month = _withdrawn(member, since=now - timedelta(days=30))
+    return Left(
+        limits.currency,
+        max(limits.withdrawal_24h - day, ZERO),
+        max(limits.withdrawal_30d - month, ZERO),
+    )
+
+
+def rests_until(member: Member, *, now: datetime) -> datetime | None:
+    """Return until when withdrawals rest after a change of credentials, if they do."""
+    changed = member.security_changed_at
+    if changed is None:
+        return None
+    until = changed + timedelta(hours=settings.WITHDRAWAL_REST_HOURS)
+    return until if until > now else None
+
+
+def place(
+    *,
+    member: Member,
+    beneficiary: Beneficiary,
+    amount: Decimal,
+    source: Source,
+    shown: Terms | None = None,
+    client_id: str | None = None,
+    now: datetime,
+) -> Withdrawal:
+    """
+    Set money aside to be paid out, and approve it where nothing speaks against it.
+
+    `shown` are the terms the member saw: what differs from them is not done. The same
+    `client_id` with the same terms returns the same withdrawal.
+
+    Raises WithdrawalsClosed, BadWithdrawal, Frozen, Resting, NotUsable, LimitReached,
+    ledger.InsufficientFunds, ProofUsed, NotShown or SameIdOtherTerms.
+    """
+    try:
+        with transaction():
+            member = members.lock_member(member)
+            if earlier := _earlier(member, client_id):
+                return _same(earlier, beneficiary, amount)
+            withdrawal = _asked(member, beneficiary, amount, shown, now)
+            withdrawal.client_id = client_id
+            withdrawal.proof, withdrawal.token = source.proof, source.token
+            _set_aside(withdrawal, now)
+            withdrawal.doubts = sorted(set(_doubts(member, withdrawal, source, now)))
+            withdrawal.save(update_fields=["doubts"])
+            audit.record(
+                f"member:{member.pk}",
+                "withdrawal_placed",
+                audit.label(withdrawal),
+                currency=withdrawal.currency_id,
+                amount=plain(amount),
+                destination=withdrawal.destination,
+                doubts=withdrawal.doubts,
+                by=source.actor,
+            )
+            _tell(withdrawal, notices.Event.WITHDRAWAL_PLACED)
+            if not withdrawal.doubts:
+                withdrawal = advance(withdrawal, "approve", by="system")
+    except IntegrityError as error:
+        if source.proof and Withdrawal.objects.filter(proof=source.proof).exists():
+            raise ProofUsed from error
+        raise
+    return withdrawal
+
+
+def cancel(*, withdrawal: Withdrawal, by: str, now: datetime) -> Withdrawal:
+    """
+    Give the money back while nothing is being built. Raises IllegalMove afterwards.
+    """
+    with transaction():
+        return _close(withdrawal, "cancel", by=by, now=now)
+
+
+def refuse(
+    *, withdrawal: Withdrawal, operator: Member, note: str, now: datetime
+) -> Withdrawal:
+    """Give the money back, and say why. Raises IllegalMove, OwnWithdrawal."""
+    _demand_other(withdrawal, operator)
+    with transaction():
+        closed = _close(
+            withdrawal, "refuse", by=f"operator:{operator.pk}", now=now, note=note
+        )
+        _tell(closed, notices.Event.WITHDRAWAL_REFUSED, note=note)
+    return closed
+
+
+def approve(
+    *, withdrawal: Withdrawal, operator: Member, note: str, now: datetime
+) -> Withdrawal:
+    """
+    Add one operator's word; the last one needed approves. The same operator's second
+    word adds nothing. Raises IllegalMove, OwnWithdrawal.
+    """
+    _demand_other(withdrawal, operator)
+    with transaction():
+        withdrawal = lock_row(withdrawal)
+        by = f"operator:{operator.pk}"
+        if withdrawal.state != State.REVIEW:
+            return advance(withdrawal, "approve", by=by)
+        __, is_new = Approval.objects.get_or_create(
+            withdrawal=withdrawal,
+            operator=operator,
+            defaults={"at": now, "note": note},
+        )
+        if is_new:
+            audit.record(by, "withdrawal_vouched", audit.label(withdrawal), note=note)
+        if withdrawal.approvals.count() >= approvals_needed(withdrawal):
+            withdrawal = advance(withdrawal, "approve", by=by)
+    return withdrawal
+
+
+def approvals_needed(withdrawal: Withdrawal) -> int:
+    """Return how many different operators have to approve."""
+    return 2 if "large" in withdrawal.doubts else 1
+
+
+def of(member: Member, currency: str | None = None) -> list[Withdrawal]:
+    """Return a member's withdrawals, newest first."""
+    rows = Withdrawal.objects.filter(member=member).select_related("beneficiary")
+    if currency is not None:
+        rows = rows.filter(currency=currency)
+    return list(rows.order_by("-pk"))
+
+
+def _asked(
+    member: Member,
+    beneficiary: Beneficiary,
+    amount: Decimal,
+    shown: Terms | None,
+    now: datetime,
+) -> Withdrawal:
+    """Return the withdrawal as it may be; nothing is written yet."""
+    currency = beneficiary.currency_id
+    if not rules_of(currency).pays_withdrawals:
+        raise WithdrawalsClosed
+    if member.state != Member.State.ACTIVE:
+        raise Frozen
+    if until := rests_until(member, now=now):
+        raise Resting(until=until.isoformat())
+    beneficiary = lock_row(beneficiary)
+    if beneficiary.member_id != member.pk or not beneficiaries.is_usable(
+        beneficiary, now=now
+    ):
+        start = beneficiary.usable_from
+        raise NotUsable(until=start.isoformat() if start else "")
+    terms = terms_of(currency, amount)
+    if shown is not None and shown != terms:
+        raise NotShown(fee=plain(terms.fee), net=plain(terms.net))
+    left = left_of(member, now=now)
+    value = valuation.value_of(amount, currency, left.currency)
+    if (value or ZERO) > min(left.day, left.month):
+        raise LimitReached(
+            left_24h=plain(left.day), left_30d=plain(left.month), currency=left.currency
+        )
+    return Withdrawal(
+        member=member,
+        currency_id=currency,
+        beneficiary=beneficiary,
+        destination=beneficiary.destination,
+        amount=amount,
+        fee=terms.fee,
+        net=terms.net,
+        value=value or ZERO,
+        doubts=["no_price"] if value is None else [],
+        created_at=now,
+        updated_at=now,
+    )
+
+
+@transaction_required
+def _set_aside(withdrawal: Withdrawal, now: datetime) -> None:
+    withdrawal.save(force_insert=True)
+    _move(withdrawal, Reason.WITHDRAWAL_PLACED, now)
+
+
+@transaction_required
+def _close(
+    withdrawal: Withdrawal, move: str, *, by: str, now: datetime, **facts: str
+) -> Withdrawal:
+    before = lock_row(withdrawal)
+    closed = advance(before, move, by=by, **facts)
+    if closed.state != before.state:
+        _move(closed, Reason.WITHDRAWAL_CLOSED, now)
+        Withdrawal.objects.filter(pk=closed.pk).update(updated_at=now)
+    return closed
+
+
+def _move(withdrawal: Withdrawal, reason: Reason, now: datetime) -> None:
+    """Lock the money of a withdrawal, or unlock it again."""
+    account = ledger.account_of(
+        member_id=withdrawal.member_id, currency=withdrawal.currency_id
+    )
+    is_placed = reason == Reason.WITHDRAWAL_PLACED
+    source, target = (AVAILABLE, LOCKED) if is_placed else (LOCKED, AVAILABLE)
+    cause = f"withdrawal:{withdrawal.pk}:{'placed' if is_placed else 'closed'}"
+    amount = withdrawal.amount
+    move = Move(account, source, account, target, amount, reason.value, cause)
+    ledger.post_once(cause, [move], at=now)
+
+
+def _doubts(
+    member: Member, withdrawal: Withdrawal, source: Source, now: datetime
+) -> Iterator[str]:
+    yield from withdrawal.doubts
+    others = Withdrawal.objects.filter(member=member).exclude(pk=withdrawal.pk)
+    paid = others.filter(beneficiary=withdrawal.beneficiary, state=State.CONFIRMED)
+    if withdrawal.amount > rules_of(withdrawal.currency_id).automatic_up_to:
+        yield "large"
+    if not paid.exists():
+        yield "new_beneficiary"
+    if source.is_new_device:
+        yield "new_device"
+    changed = member.security_changed_at
+    if changed is not None and changed > now - _AFTER_CHANGE:
+        yield "after_change"
+    if others.filter(created_at__gt=now - timedelta(hours=1)).count() >= _VELOCITY:
+        yield "velocity"
+    if deposits.shaky_of(member):
+        yield "shaky_deposit"
+    for doubter in doubters:
+        yield from doubter(member, withdrawal)
+
+
+def _withdrawn(member: Member, *, since: datetime) -> Decimal:
+    rows = Withdrawal.objects.filter(_COUNTED, member=member, created_at__gt=since)
+    return Decimal(rows.aggregate(total=Sum("value"))["total"] or ZERO)
+
+
+def _earlier(member: Member, client_id: str | None) -> Withdrawal | None:
+    if client_id is None:
+        return None
+    rows = Withdrawal.objects.filter(member=member, client_id=client_id)
+    return rows.order_by("pk").first()
+
+
+def _same(earlier: Withdrawal, beneficiary: Beneficiary, amount: Decimal) -> Withdrawal:
+    if (earlier.beneficiary_id, earlier.amount) != (beneficiary.pk, amount):
+        raise SameIdOtherTerms
+    return earlier
+
+
+def _demand_other(withdrawal: Withdrawal, operator: Member) -> None:
+    if withdrawal.member_id == operator.pk:
+        raise OwnWithdrawal
+
+
+def _tell(withdrawal: Withdrawal, event: notices.Event, **facts: str) -> None:
+    notices.tell(
+        withdrawal.member,
+        event,
+        amount=plain(withdrawal.amount),
+        net=plain(withdrawal.net),
+        currency=withdrawal.currency_id.upper(),
+        label=withdrawal.beneficiary.label,
+        destination=withdrawal.destination,
+        **facts,
+    )
