@@ -93,6 +93,9 @@ app.conf.update(
         },
         # Coins.
         "scan-chains": {"task": "wallets.scan_chains", "schedule": 3.0},
+        # Once a day; it looks more often whether today's is there, so that a restart at
+        # midnight loses none.
+        "prove-solvency": {"task": "wallets.prove_solvency", "schedule": 600.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
         # The audit trail.
         "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},

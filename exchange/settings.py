@@ -372,6 +372,11 @@ WITHDRAWAL_REST_HOURS = env.number(
     "WITHDRAWAL_REST_HOURS", 24 if PRODUCTION else 0, high=24 * 30
 )
 
+# --- Proof of solvency ------------------------------------------------------------
+
+# What members' proofs are read from, and the published lists of leaves: kept for years.
+SOLVENCY_DIR = DATA_DIR / "solvency"
+
 # --- Interfaces -------------------------------------------------------------------
 
 REST_FRAMEWORK = {

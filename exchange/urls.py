@@ -11,6 +11,7 @@ handler500 = "exchange.views.broken"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("markets.urls")),
+    path("", include("wallets.urls")),
     path("", include("accounts.urls")),
     # The admin's own sign-in would go round our throttle.
     path("admin/login/", views.admin_door, name="admin_door"),

@@ -73,8 +73,11 @@ def _outside(*homes: str) -> Callable[[str], bool]:
     return lambda path: _code(path) and not path.startswith(homes)
 
 
-# Who speaks by printing, besides commands; the examples are programs to copy.
-_SPEAKERS = ("exchange/benches/", "exchange/supervisor.py", "templates/api/examples/")
+# Who speaks by printing, besides commands; the last two hold programs to take away.
+_SPEAKERS = (
+    *("exchange/benches/", "exchange/supervisor.py"),
+    *("templates/api/examples/", "static/solvency/"),
+)
 
 
 def _quiet(path: str) -> bool:

@@ -24,12 +24,11 @@ from exchange.lib.errors import Refused
 from exchange.lib.money import ZERO, plain
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction, transaction_required
-from wallets import ledger
+from wallets import ledger, queries
 from wallets.chains.base import Received
 from wallets.ledger import AVAILABLE, House, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.deposits import Deposit
-from wallets.models.ledger import Balance
 
 _BY = "system"
 _CONFIRMATIONS = 6  # where nobody has set a tier
@@ -197,7 +196,8 @@ def _take_back(deposit: Deposit, cause: str) -> Iterable[Move]:
     there = deposit.amount
     if deposit.member is not None:
         ledger.lock(member_id=deposit.member.pk, currencies=[currency])
-        there = min(Balance.objects.get(pk=owner).available, deposit.amount)
+        held = queries.balance(deposit.member.pk, currency)
+        there = min(held.available, deposit.amount)
     if there:
         yield Move(
             *(owner, AVAILABLE, hot, AVAILABLE, there),

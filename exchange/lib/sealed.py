@@ -1,6 +1,6 @@
 """
 Encryption at rest, for what must be readable again: secrets of keys and factors, mail
-that waits, documents.
+that waits, documents. And the keys with which the exchange signs.
 
 AES-GCM under a key derived from PIXIU_MASTER_KEY for one purpose each, so that what is
 sealed for one cannot be opened as another. What is sealed is bound to a name (the row
@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
@@ -53,6 +54,12 @@ def fingerprint(plain: bytes, *, purpose: str) -> str:
     """
     key = _derive(settings.PIXIU_MASTER_KEY, f"fingerprint of {purpose}")
     return hmac.new(key, plain, "sha256").hexdigest()
+
+
+def signing_key(*, purpose: str) -> Ed25519PrivateKey:
+    """Return the key with which the exchange signs what it publishes for a purpose."""
+    seed = _derive(settings.PIXIU_MASTER_KEY, f"signatures of {purpose}")
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
 def _cipher(purpose: str) -> AESGCM:

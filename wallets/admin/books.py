@@ -1,4 +1,4 @@
-"""Currencies, and the books: to be read by operators, and written by the ledger."""
+"""Currencies, the books and what was proven of them: for operators to read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from exchange.lib.admin import Kept, ReadOnly
 from wallets.models.currencies import Currency
 from wallets.models.ledger import Account, Balance, Entry, Posting
+from wallets.models.solvency import Proof, Root, Statement
 
 
 @admin.register(Currency)
@@ -70,3 +71,25 @@ class PostingAdmin(ReadOnly):
     list_display = ("cause", "at")
     search_fields = ("=cause",)
     ordering = ("-at",)
+
+
+@admin.register(Proof)
+class ProofAdmin(ReadOnly):
+    list_display = ("number", "snapshot", "hash")
+    ordering = ("-number",)
+    exclude = ("sealed_seed",)
+
+
+@admin.register(Root)
+class RootAdmin(ReadOnly):
+    list_display = ("proof", "currency", "liabilities", "depth", "hash")
+    list_filter = ("currency",)
+    list_select_related = ("proof",)
+    ordering = ("-pk",)
+
+
+@admin.register(Statement)
+class StatementAdmin(ReadOnly):
+    list_display = ("root", "total", "height", "block_hash")
+    list_select_related = ("root",)
+    ordering = ("-pk",)

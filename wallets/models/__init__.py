@@ -6,5 +6,6 @@ from wallets.models import (  # noqa: F401  Django must see every model
     deposits,
     ledger,
     practice,
+    solvency,
     withdrawals,
 )

@@ -1,0 +1,1 @@
+"""The pages of the wallets, a module for each subject."""
