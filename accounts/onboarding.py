@@ -40,7 +40,7 @@ _PAGES = {
     Step.ACTIVATION: "account",
     Step.FACTOR: "security",
     Step.IDENTITY: "identity",
-    Step.DEPOSIT: "deposit",
+    Step.DEPOSIT: "deposit_first",
     Step.ORDER: "home",
 }
 _answers: dict[Step, Callable[[Member], bool]] = {}

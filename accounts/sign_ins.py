@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import devices, notices, user_agents, visits
+from accounts.devices import Device
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.sign_ins import SignIn
 from exchange.lib.transactions import transaction, transaction_required
 
 # So many wrong attempts before a right one are somebody's guesses.
+_KNOWN_AFTER = timedelta(days=1)
 _WRONG_MAX = 4
 
 
@@ -83,6 +85,17 @@ def note_refused(
 def of(member: Member) -> QuerySet[SignIn]:
     """Return a member's history, newest first."""
     return SignIn.objects.filter(member=member).order_by("-pk")
+
+
+def is_known_device(member: Member, device: Device, *, now: datetime) -> bool:
+    """
+    Say whether a browser has been the member's for a day, or is the only one they ever
+    signed in with.
+    """
+    admitted = of(member).filter(outcome=SignIn.Outcome.ADMITTED)
+    mine = admitted.filter(device=device.digest)
+    others = admitted.exclude(device=device.digest)
+    return mine.filter(at__lt=now - _KNOWN_AFTER).exists() or not others.exists()
 
 
 def _is_unusual(member: Member, *, device: str, place: str) -> bool:

@@ -19,6 +19,7 @@ from datetime import datetime
 from django.db.models import F, Q
 
 from exchange.lib import audit
+from exchange.lib.states import lock_row
 from exchange.lib.transactions import transaction
 from wallets import addresses
 from wallets.chains import NoChain, chain_of
@@ -114,9 +115,9 @@ def _write(currency: str, turn: int, told: Sequence[Received], now: datetime) ->
     for start in range(0, len(told), _AT_ONCE):
         part = told[start : start + _AT_ONCE]
         with transaction():
-            _demand_turn(currency, turn)
+            _lock_turn(currency, turn)
             _add_new(currency, part, policy, now)
-            rows = _locked(currency, part)
+            rows = _lock_deposits(currency, part)
             for received in part:
                 if deposit := rows.get(Outpoint(received.txid, received.vout)):
                     follow(deposit, received, policy, now=now)
@@ -125,7 +126,7 @@ def _write(currency: str, turn: int, told: Sequence[Received], now: datetime) ->
 def _add_new(
     currency: str, part: Sequence[Received], policy: Policy, now: datetime
 ) -> None:
-    known = _locked(currency, part)
+    known = _lock_deposits(currency, part)
     fresh = [r for r in part if Outpoint(r.txid, r.vout) not in known and r.amount > 0]
     if not fresh:
         return
@@ -152,7 +153,7 @@ def _add_new(
     DepositAddress.objects.filter(pk__in=used, is_used=False).update(is_used=True)
 
 
-def _locked(currency: str, part: Sequence[Received]) -> dict[Outpoint, Deposit]:
+def _lock_deposits(currency: str, part: Sequence[Received]) -> dict[Outpoint, Deposit]:
     rows = (
         Deposit.objects.select_for_update(no_key=True, of=("self",))
         .select_related("member")
@@ -164,14 +165,14 @@ def _locked(currency: str, part: Sequence[Received]) -> dict[Outpoint, Deposit]:
 
 def _finish(currency: str, turn: int, until: str, height: int, now: datetime) -> None:
     with transaction():
-        _demand_turn(currency, turn)
+        _lock_turn(currency, turn)
         Scan.objects.filter(pk=currency).update(
             block_hash=until, height=height, scanned_at=now
         )
 
 
-def _demand_turn(currency: str, turn: int) -> None:
-    row = Scan.objects.select_for_update(no_key=True).get(pk=currency)
+def _lock_turn(currency: str, turn: int) -> None:
+    row = lock_row(Scan(pk=currency))
     if row.turn != turn:
         raise _Overtaken
 
@@ -180,7 +181,7 @@ def _note(currency: str, problem: str, *, now: datetime) -> None:
     """Write down what is wrong with a node, and say it once."""
     problem = problem[:200]
     with transaction():
-        row = Scan.objects.select_for_update(no_key=True).get(pk=currency)
+        row = lock_row(Scan(pk=currency))
         if row.problem == problem:
             return
         if problem and not row.problem:

@@ -4,9 +4,45 @@ from __future__ import annotations
 
 from django.urls import path
 
-from wallets.views import solvency
+from wallets.views import funds, solvency, withdrawals
 
 urlpatterns = [
+    # Funds.
+    path("funds", funds.show, name="funds"),
+    path("funds/deposit", funds.deposit_first, name="deposit_first"),
+    path("funds/deposit/<str:code>", funds.deposit, name="deposit"),
+    path("funds/deposit/<str:code>/new", funds.new_address, name="new_address"),
+    path("funds/deposit/<str:code>/practise", funds.practise, name="practise"),
+    # Withdrawals.
+    path(
+        "funds/withdraw/confirm/<str:terms>",
+        withdrawals.confirm,
+        name="confirm_withdrawal",
+    ),
+    path(
+        "funds/withdraw/confirm/<str:terms>/sms",
+        withdrawals.send_sms,
+        name="confirm_withdrawal_sms",
+    ),
+    path("funds/withdraw", withdrawals.ask_first, name="withdraw_first"),
+    path("funds/withdraw/<str:code>", withdrawals.ask, name="withdraw"),
+    path(
+        "funds/withdrawals/<int:withdrawal_id>/cancel",
+        withdrawals.cancel,
+        name="cancel_withdrawal",
+    ),
+    path("funds/beneficiaries", withdrawals.show_book, name="beneficiaries"),
+    path("funds/beneficiaries/new", withdrawals.add, name="beneficiary_new"),
+    path(
+        "funds/beneficiaries/<int:beneficiary_id>/confirm/<str:token>",
+        withdrawals.confirm_entry,
+        name="beneficiary_confirm",
+    ),
+    path(
+        "funds/beneficiaries/<int:beneficiary_id>/remove",
+        withdrawals.remove,
+        name="beneficiary_remove",
+    ),
     # Solvency: for everybody.
     path("solvency", solvency.show, name="solvency"),
     path(

@@ -5,8 +5,8 @@ with links to the others a member has; works without scripts, but for passkeys.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, assert_never
 from urllib.parse import urlencode
@@ -47,6 +47,9 @@ class Asking:
     purpose: Proof.Purpose
     member: Member
     next: str
+    # Where the page is, if the route's name does not say it; and what else it shows.
+    path: str = ""
+    shows: Mapping[str, object] = field(default_factory=dict)
 
     def page(
         self, request: HttpRequest, now: datetime, error: ExchangeError | None = None
@@ -87,7 +90,7 @@ class Asking:
         except ExchangeError as error:
             return self.page(request, now, error)
         query = urlencode({"with": Factor.SMS.value, "sent": 1, "next": self.next})
-        return redirect(f"{resolve_url(self.route)}?{query}")
+        return redirect(f"{self.path or resolve_url(self.route)}?{query}")
 
     def _shown(
         self, request: HttpRequest, factor: Factor, answer: str, now: datetime
@@ -116,6 +119,7 @@ class Asking:
         ways = _ways(held)
         factor = _chosen(request, ways)
         context: dict[str, Any] = {
+            **self.shows,
             "factor": factor.value if factor else "",
             "other_ways": [(each.value, WAYS[each]) for each in ways if each != factor],
             "next": self.next,

@@ -14,6 +14,7 @@ from exchange.lib.transactions import transaction
 from markets.models import Floor, Market
 from wallets import ledger
 from wallets.ledger import House
+from wallets.models.coins import ConfirmationTier, Rules
 from wallets.models.currencies import Currency
 
 AMOUNTS = [
@@ -38,8 +39,13 @@ class Command(BaseCommand):
                 self.add_market(row)
 
     def add_currency(self, row: dict[str, Any]) -> None:
-        if Currency.objects.filter(pk=row["code"]).exists():
-            return
+        rules = row.pop("rules")
+        if not Currency.objects.filter(pk=row["code"]).exists():
+            self.add_new_currency(row)
+        if not Rules.objects.filter(pk=row["code"]).exists():
+            _add_rules(row["code"], rules)
+
+    def add_new_currency(self, row: dict[str, Any]) -> None:
         currency = Currency(**row)
         currency.full_clean()
         currency.save(force_insert=True)
@@ -57,6 +63,20 @@ class Command(BaseCommand):
         market.save(force_insert=True)
         Floor.objects.create(market=market)
         self.stdout.write(f"added market {market}")
+
+
+def _add_rules(code: str, row: dict[str, Any]) -> None:
+    tiers = row.pop("tiers", [])
+    amounts = {name: Decimal(amount) for name, amount in row.items()}
+    rules = Rules(currency_id=code, **amounts)
+    rules.full_clean()
+    rules.save(force_insert=True)
+    for start, depth in tiers:
+        tier = ConfirmationTier(
+            rules=rules, amount_from=Decimal(start), confirmations=depth
+        )
+        tier.full_clean()
+        tier.save()
 
 
 def _read(path: str) -> list[dict[str, Any]]:
