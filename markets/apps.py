@@ -13,7 +13,9 @@ class MarketsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import onboarding  # noqa: PLC0415 - it needs models
-        from markets import leaving, queries  # noqa: PLC0415 - the same
+        from markets import leaving, queries, tickers  # noqa: PLC0415 - the same
+        from wallets import valuation  # noqa: PLC0415 - the same
 
         onboarding.answer(onboarding.Step.ORDER, queries.has_ordered)
         leaving.install()
+        valuation.sources.append(tickers.price_of)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from django.db import connection
@@ -72,6 +72,18 @@ WHERE market.is_visible AND (%(market)s::text IS NULL OR market.id = %(market)s)
 ORDER BY market.sort_order, market.id
 """
 
+_LAST_PRICES = """
+SELECT market.base_id, market.quote_id, last.close
+FROM markets_market AS market
+CROSS JOIN LATERAL (
+    SELECT close FROM markets_candle WHERE market_id = market.id
+    ORDER BY minute DESC LIMIT 1
+) AS last
+WHERE market.is_visible ORDER BY market.sort_order, market.id
+"""
+# A rate that was divided has digits without end; these are more than any use of it.
+_WIDE = Context(prec=40)
+
 
 def tickers(now: datetime) -> list[Ticker]:
     """Return the tickers of all visible markets, in the operator's order."""
@@ -82,6 +94,33 @@ def ticker(market_id: str, now: datetime) -> Ticker:
     """Return one market's ticker; an unknown market has an empty one."""
     nothing = Ticker(market_id, None, None, None, None, None, None, ZERO, ZERO, now)
     return next(iter(_read(market_id, now)), nothing)
+
+
+def price_of(currency: str, in_currency: str) -> Decimal | None:
+    """
+    Return what one of a currency costs in another at the last prices: of their market,
+    of the market the other way round, or by way of one currency that trades with both.
+    None where that is not known.
+    """
+    rates = _last_rates()
+    if (direct := rates.get((currency, in_currency))) is not None:
+        return direct
+    for (base, middle), first in rates.items():
+        second = rates.get((middle, in_currency))
+        if base == currency and second is not None:
+            return _WIDE.multiply(first, second)
+    return None
+
+
+def _last_rates() -> dict[tuple[str, str], Decimal]:
+    """Return {(currency, in currency): rate}, both ways, the operator's first first."""
+    rates: dict[tuple[str, str], Decimal] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_PRICES)
+        for base, quote, price in cursor.fetchall():
+            rates[base, quote] = price
+            rates.setdefault((quote, base), _WIDE.divide(Decimal(1), price))
+    return rates
 
 
 def _read(market_id: str | None, now: datetime) -> list[Ticker]:

@@ -75,7 +75,7 @@ def uri(address: DepositAddress, amount: Decimal | None = None) -> str:
 
 def picture(address: DepositAddress) -> str:
     """Return the link as a QR code: the text of an SVG, to stand in a page."""
-    return str(segno.make(uri(address), error="m").svg_inline(scale=4, border=2))
+    return str(segno.make(uri(address), error="m").svg_inline(border=2, omitsize=True))
 
 
 def groups_of_four(address: str) -> list[str]:

@@ -421,12 +421,12 @@ ENDPOINTS: list[Endpoint] = [
     ),
     Endpoint(
         "deposit_address",
-        deposits.DepositAddress,
+        deposits.NewestAddress,
         "get",
         _("Where I may deposit"),
         "DepositAddress",
         (Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),),
-        more=_("null while the address is being made."),
+        more=_("null where no address was given yet; the page of deposits gives one."),
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""REST v2: deposits, before any currency takes one."""
+"""REST v2: deposits, in the ancestor's words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from accounts.models.members import Member
 from tests.makers import ApiClient, make_token
+from tests.wallets.places import practice_place, rules
 
 
 def test_it_has_no_deposits_yet(alices_bot: ApiClient) -> None:
@@ -13,6 +14,36 @@ def test_it_has_no_deposits_yet(alices_bot: ApiClient) -> None:
         answer = alices_bot.get("deposits.json", **params)
 
         assert (answer.status_code, answer.json()) == (200, [])
+
+
+def test_it_tells_deposits_in_the_ancestors_words(
+    alice: Member, bob: Member, alices_bot: ApiClient, bobs_bot: ApiClient
+) -> None:
+    place = practice_place()
+    rules(("0", 2))
+    txid = place.pay(alice, "1.5")
+    place.scan()
+    (seen,) = alices_bot.get("deposits").json()
+    assert seen["state"] == "submitted"
+    assert seen["done_at"] is None
+    place.mine(3)
+    place.scan()
+    told = alices_bot.get("deposit", txid=txid).json()
+    assert told == seen | {
+        "amount": "1.5",
+        "fee": "0.0",
+        "currency": "ltc",
+        "confirmations": "3",
+        "state": "accepted",
+        "done_at": told["done_at"],
+    }
+    assert alices_bot.get("deposits", state="accepted", currency="ltc").json() == [told]
+    assert alices_bot.get("deposits", state="submitted").json() == []
+    address = alices_bot.get("deposit_address", currency="ltc").json()
+    assert address == {"address": place.deposits()[0].address}
+
+    assert bobs_bot.get("deposits").json() == []
+    assert bobs_bot.get("deposit", txid=txid).status_code == 404
 
 
 def test_it_knows_no_transaction(alices_bot: ApiClient) -> None:

@@ -1,13 +1,13 @@
 """
 Private endpoints of deposits, in the ancestor's words.
 
-No currency takes deposits yet: a member has none, none is found by its transaction, and
-an address is still to come, which the ancestor said as null. The tables of deposits
-answer here as soon as they exist.
+A GET changes nothing: where no address was given yet, it is null, as it was while the
+ancestor made one. The page of deposits gives the first.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rest_framework.request import Request
@@ -16,7 +16,9 @@ from rest_framework.response import Response
 from accounts.api import errors
 from accounts.api.errors import Failure
 from accounts.api.views import ApiView
+from exchange.lib.money import plain
 from wallets import queries
+from wallets.models.deposits import Deposit, DepositAddress
 
 STATES = (
     "submitting",
@@ -27,6 +29,14 @@ STATES = (
     "checked",
     "warning",
 )
+# The ancestor's word for each of our states.
+_WORDS = {
+    Deposit.State.SEEN.value: "submitted",
+    Deposit.State.CREDITED.value: "accepted",
+    Deposit.State.TOO_SMALL.value: "warning",
+    Deposit.State.GONE.value: "rejected",
+    Deposit.State.REVERSED.value: "cancelled",
+}
 _ANY_KEY: dict[str, tuple[str, ...]] = {"GET": ()}
 
 
@@ -36,11 +46,17 @@ class Deposits(ApiView):
     scopes = _ANY_KEY
 
     def get(self, request: Request, **path: Any) -> Response:
-        self.parameters.optional_choice("currency", queries.currency_codes())
-        self.parameters.integer_within("limit", 1, 100, default=3)
-        self.parameters.optional_choice("state", STATES)
+        currency = self.parameters.optional_choice("currency", queries.currency_codes())
+        limit = self.parameters.integer_within("limit", 1, 100, default=3)
+        state = self.parameters.optional_choice("state", STATES)
         self.parameters.demand_valid()
-        return Response([])
+        rows = Deposit.objects.filter(member=self.member)
+        if currency:
+            rows = rows.filter(currency=currency)
+        if state:
+            ours = [each for each, word in _WORDS.items() if word == state]
+            rows = rows.filter(state__in=ours)
+        return Response([shape(row) for row in rows.order_by("-pk")[:limit]])
 
 
 class OneDeposit(ApiView):
@@ -51,16 +67,42 @@ class OneDeposit(ApiView):
     def get(self, request: Request, **path: Any) -> Response:
         txid = self.parameters.required("txid")
         self.parameters.demand_valid()
-        message = f"Deposit##txid={txid} doesn't exist."
-        raise Failure(404, errors.UNKNOWN_DEPOSIT, message)
+        rows = Deposit.objects.filter(member=self.member, txid=txid).order_by("pk")
+        row = rows.first()
+        if row is None:
+            message = f"Deposit##txid={txid} doesn't exist."
+            raise Failure(404, errors.UNKNOWN_DEPOSIT, message)
+        return Response(shape(row))
 
 
-class DepositAddress(ApiView):
-    """Where I may deposit a currency; null while the address is being made."""
+class NewestAddress(ApiView):
+    """Where I may deposit a currency; null where no address was given yet."""
 
     scopes = _ANY_KEY
 
     def get(self, request: Request, **path: Any) -> Response:
-        self.parameters.required_choice("currency", queries.currency_codes())
+        codes = queries.currency_codes()
+        currency = self.parameters.required_choice("currency", codes)
         self.parameters.demand_valid()
-        return Response(None)
+        rows = DepositAddress.objects.filter(member=self.member, currency=currency)
+        row = rows.order_by("-pk").first()
+        return Response({"address": row.address} if row else None)
+
+
+def shape(row: Deposit) -> dict[str, Any]:
+    """Return a deposit as the wire has it."""
+    return {
+        "id": row.pk,
+        "currency": row.currency_id,
+        "amount": plain(row.amount),
+        "fee": "0.0",
+        "txid": row.txid,
+        "created_at": _moment(row.seen_at),
+        "confirmations": str(max(row.confirmations, 0)),
+        "done_at": _moment(row.credited_at) if row.credited_at else None,
+        "state": _WORDS[str(row.state)],
+    }
+
+
+def _moment(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
