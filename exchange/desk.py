@@ -48,7 +48,8 @@ _GROUPS = {
     """,
     _("Trading"): "markets.market markets.order markets.trade markets.quarantined",
     _("Money"): """
-        wallets.currency wallets.balance wallets.account wallets.entry
+        wallets.withdrawal wallets.deposit wallets.payout wallets.beneficiary
+        wallets.currency wallets.rules wallets.balance wallets.account wallets.entry
         accounts.identitylevel
     """,
     _("The record"): "lib.auditrecord lib.mail auth.group",

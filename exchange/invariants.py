@@ -40,6 +40,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-8", markets.crossed_books),
     ("I-9", markets.journals_with_gaps),
     ("open-orders", markets.miscounted_open_orders),
+    ("I-12", books.deposits_unlike_entries),
     ("candles", markets.candles_unlike_trades),
     ("I-20", audit_chain.links_astray),
     ("I-20", audit_chain.checkpoints_astray),

@@ -111,6 +111,31 @@ def locked_by_member() -> str:
     """
 
 
+def deposits_unlike_entries() -> Found:
+    """
+    I-12: each output is credited as often as its row says, taken back as often as it
+    was reversed, and each time by all of its amount.
+    """
+    return _rows(
+        """
+        WITH booked AS (
+            SELECT split_part(reference, ':', 2)::bigint AS id,
+                sum(amount) FILTER (WHERE reason = 'deposit') AS credited,
+                sum(amount) FILTER (WHERE reason IN
+                    ('deposit_reversed', 'deposit_lost')) AS reversed
+            FROM wallets_entry WHERE reference LIKE 'deposit:%'
+            GROUP BY 1
+        )
+        SELECT id, deposit.state, deposit.credits, booked.credited, booked.reversed
+        FROM wallets_deposit AS deposit FULL JOIN booked USING (id)
+        WHERE coalesce(booked.credited, 0)
+                IS DISTINCT FROM deposit.amount * deposit.credits
+            OR coalesce(booked.reversed, 0) IS DISTINCT FROM deposit.amount
+                * (deposit.credits - (deposit.state = 'credited')::int)
+        """
+    )
+
+
 def moved(*reasons: str) -> str:
     """
     Return SQL with (reference, reason, currency_id, source, target, amount) for each

@@ -6,6 +6,7 @@ take away. accounts asks through `closing.obstacles` and `exports.parts`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -14,13 +15,32 @@ from accounts import closing, exports
 from accounts.models.members import Member
 from exchange.lib.money import ZERO, plain
 from wallets import queries
+from wallets.models.deposits import Deposit
+from wallets.models.withdrawals import Beneficiary, Withdrawal
+
+_DEPOSIT = (
+    *("id", "currency_id", "address", "txid", "vout", "amount", "state"),
+    *("confirmations", "required", "seen_at", "credited_at"),
+)
+_BENEFICIARY = (
+    *("id", "currency_id", "label", "destination", "bank", "holder", "state"),
+    *("created_at", "usable_from"),
+)
+_WITHDRAWAL = (
+    *("id", "currency_id", "beneficiary_id", "destination", "amount", "fee", "net"),
+    *("state", "client_id", "note", "created_at", "updated_at", "txid"),
+)
 
 
 def install() -> None:
     """Add to what accounts asks."""
     closing.obstacles.append(what_is_left)
+    closing.obstacles.append(what_is_under_way)
     exports.parts["balances"] = _balances
     exports.parts["entries"] = queries.entries_of
+    exports.parts["deposits"] = _deposits
+    exports.parts["beneficiaries"] = _beneficiaries
+    exports.parts["withdrawals"] = _withdrawals
 
 
 def what_is_left(member: Member) -> Iterator[str]:
@@ -31,6 +51,35 @@ def what_is_left(member: Member) -> Iterator[str]:
         amount, currency = plain(row.available + row.locked), row.currency.upper()
         words = _("You still have %(amount)s %(currency)s.")
         yield words % {"amount": amount, "currency": currency}
+
+
+def what_is_under_way(member: Member) -> Iterator[str]:
+    """Say each withdrawal that is not at its end."""
+    ended = ["confirmed", "cancelled", "refused"]
+    rows = Withdrawal.objects.filter(member=member).exclude(state__in=ended)
+    for row in rows.order_by("pk"):
+        facts = {"amount": plain(row.amount), "currency": row.currency_id.upper()}
+        yield _("A withdrawal of %(amount)s %(currency)s is under way.") % facts
+
+
+def _deposits(member: Member) -> Iterator[dict[str, Any]]:
+    yield from _rows(Deposit, member, *_DEPOSIT)
+
+
+def _beneficiaries(member: Member) -> Iterator[dict[str, Any]]:
+    yield from _rows(Beneficiary, member, *_BENEFICIARY)
+
+
+def _withdrawals(member: Member) -> Iterator[dict[str, Any]]:
+    yield from _rows(Withdrawal, member, *_WITHDRAWAL)
+
+
+def _rows(model: Any, member: Member, *columns: str) -> Iterator[dict[str, Any]]:
+    for row in model.objects.filter(member=member).order_by("pk").values(*columns):
+        yield {
+            name: plain(value) if isinstance(value, Decimal) else value
+            for name, value in row.items()
+        }
 
 
 def _balances(member: Member) -> Iterator[dict[str, Any]]:

@@ -86,6 +86,15 @@ BREAKS: list[tuple[str, str]] = [
         "UPDATE wallets_entry SET amount = amount * 2 WHERE reason = 'fee'",
     ),
     (
+        "deposits_unlike_entries",
+        (
+            "INSERT INTO wallets_deposit (currency_id, address, txid, vout, amount,"
+            " state, confirmations, required, block_hash, credits, seen_at,"
+            " credited_at) VALUES ('btc', 'a', 'b', 0, 1, 'credited', 1, 1, '', 1,"
+            " now(), now())"
+        ),
+    ),
+    (
         "balances_unlike_entries",
         (
             "UPDATE wallets_balance SET available = available + 1"

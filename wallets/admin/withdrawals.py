@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any, cast
 
-from exchange.lib.admin import ReadOnly
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models.members import Member
+from exchange.lib.admin import Queue, ReadOnly, may, reasoned
+from wallets import withdrawals
 from wallets.models.withdrawals import (
     Approval,
     Beneficiary,
@@ -24,6 +32,13 @@ class BeneficiaryAdmin(ReadOnly):
     ordering = ("-pk",)
 
 
+# What can still be decided, by the state of the withdrawal.
+_DECISIONS = {
+    Withdrawal.State.REVIEW: ("approve", "refuse"),
+    Withdrawal.State.APPROVED: ("refuse",),
+}
+
+
 @admin.register(Withdrawal)
 class WithdrawalAdmin(ReadOnly):
     list_display = (
@@ -33,6 +48,7 @@ class WithdrawalAdmin(ReadOnly):
         "net",
         "fee",
         "state",
+        "why_not",
         "destination",
         "created_at",
     )
@@ -40,6 +56,55 @@ class WithdrawalAdmin(ReadOnly):
     list_select_related = ("member",)
     search_fields = ("=txid", "=destination", "=member__email", "member__sn")
     ordering = ("-pk",)
+    actions = ("approve", "refuse")
+    queue = Queue(_("Withdrawals to review"), Q(state="review"), "?state__exact=review")
+
+    has_decide_permission = may("wallets.decide_withdrawal")
+
+    def actions_on(self, row: Withdrawal) -> tuple[str, ...]:
+        return _DECISIONS.get(row.state, ())
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [*super().get_fields(request, obj), "why_not", "vouched"]
+
+    @admin.display(description=_("what speaks against it"))
+    def why_not(self, row: Withdrawal) -> str:
+        return " ".join(str(withdrawals.DOUBTS[doubt]) for doubt in row.doubts)
+
+    @admin.display(description=_("approved by"))
+    def vouched(self, row: Withdrawal) -> str:
+        words = [str(each.operator) for each in row.approvals.order_by("pk")]
+        needed = withdrawals.approvals_needed(row)
+        return f"{len(words)}/{needed} {', '.join(words)}"
+
+    @reasoned(
+        description=_("Approve: it may be paid"),
+        permissions=["decide"],
+        warning=_(
+            "A large withdrawal needs two different operators. Once approved it is paid"
+            " within minutes, and cannot be taken back."
+        ),
+    )
+    def approve(
+        self, request: HttpRequest, row: Withdrawal, *, by: str, reason: str
+    ) -> None:
+        operator = cast(Member, request.user)
+        withdrawals.approve(
+            withdrawal=row, operator=operator, note=reason, now=timezone.now()
+        )
+
+    @reasoned(
+        description=_("Refuse: the money goes back"),
+        permissions=["decide"],
+        warning=_("The member is told by mail, and reads your reason."),
+    )
+    def refuse(
+        self, request: HttpRequest, row: Withdrawal, *, by: str, reason: str
+    ) -> None:
+        operator = cast(Member, request.user)
+        withdrawals.refuse(
+            withdrawal=row, operator=operator, note=reason, now=timezone.now()
+        )
 
 
 @admin.register(Payout)

@@ -88,6 +88,7 @@ class Deposit(models.Model):
     class Meta:
         verbose_name = _("deposit")
         verbose_name_plural = _("deposits")
+        permissions = [("claim_deposit", "Can give deposits to their owners")]
         constraints = [
             models.UniqueConstraint(
                 fields=["currency", "txid", "vout"], name="one_deposit_per_output"

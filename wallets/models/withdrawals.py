@@ -241,6 +241,7 @@ class Withdrawal(models.Model):
     class Meta:
         verbose_name = _("withdrawal")
         verbose_name_plural = _("withdrawals")
+        permissions = [("decide_withdrawal", "Can approve and refuse withdrawals")]
         constraints = [
             sound_amount("amount", "withdrawal_amount_is_positive"),
             sound_amount("net", "withdrawal_net_is_positive"),
