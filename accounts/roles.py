@@ -62,6 +62,8 @@ DEEDS: dict[str, set[Role]] = {
     "wallets.add_confirmationtier": {_ENGINEER},
     "wallets.change_currency": {_ENGINEER},
     "wallets.add_currency": {_ENGINEER},
+    "wallets.raise_payout": {_FINANCE, _ENGINEER},
+    "wallets.resume_hotwallet": {_FINANCE, _RISK},
 }
 # Which rows are shown to whom; to the auditor, all.
 SEEN: dict[str, set[Role]] = {
@@ -91,6 +93,10 @@ SEEN: dict[str, set[Role]] = {
     "wallets.proof": {_FINANCE, _RISK},
     "wallets.root": {_FINANCE, _RISK},
     "wallets.statement": {_FINANCE, _RISK},
+    "wallets.spentcoin": {_FINANCE, _RISK, _ENGINEER},
+    "wallets.hotwallet": {_FINANCE, _RISK, _ENGINEER},
+    "wallets.foreignsend": {_FINANCE, _RISK, _ENGINEER},
+    "wallets.reconciliation": {_FINANCE, _RISK, _ENGINEER},
     "markets.market": {_SUPPORT, _FINANCE, _RISK, _ENGINEER},
     "markets.order": {_SUPPORT, _FINANCE, _RISK},
     "markets.trade": {_SUPPORT, _FINANCE, _RISK},

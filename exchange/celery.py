@@ -96,6 +96,9 @@ app.conf.update(
         # Once a day; it looks more often whether today's is there, so that a restart at
         # midnight loses none.
         "prove-solvency": {"task": "wallets.prove_solvency", "schedule": 600.0},
+        # Payouts.
+        "pay-out": {"task": "wallets.pay_out", "schedule": 5.0},
+        "reconcile": {"task": "wallets.reconcile", "schedule": 60.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
         # The audit trail.
         "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},

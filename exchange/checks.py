@@ -26,7 +26,7 @@ def check_production(**_context: Any) -> list[CheckMessage]:
     """Return why production must not start like this; nothing in development."""
     if not settings.PRODUCTION:
         return []
-    return [*_addresses(), *_mail(), *_keys()]
+    return [*_addresses(), *_mail(), *_keys(), *_hot_wallets()]
 
 
 def _addresses() -> Iterator[CheckMessage]:
@@ -88,3 +88,15 @@ def _keys() -> Iterator[CheckMessage]:
             hint="Make two: who finds one must not have found the other.",
             id="exchange.E007",
         )
+
+
+def _hot_wallets() -> Iterator[CheckMessage]:
+    for name in ("HOT_WALLET_OUT_PER_HOUR", "HOT_WALLET_OUT_PER_DAY"):
+        free = sorted(settings.CHAIN_URLS.keys() - getattr(settings, name).keys())
+        if free:
+            yield Error(
+                f"{name} sets no limit to {', '.join(free)}: who can write a withdrawal"
+                " could empty the wallet.",
+                hint=f"Set {name}={','.join(f'{code}:10' for code in free)}",
+                id="exchange.E008",
+            )

@@ -4,7 +4,7 @@ What is always true: I-1 to I-20 of the reference, as far as their subjects exis
 Each check returns the rows that break it. Run by `manage.py audit`, by a job, after
 every fault test and after every database test. A break is never repaired here.
 
-Not here yet: I-11, I-12 (no chain), I-13 (nothing held outside), I-19 (no issue besides
+Not here yet: I-12 (no chain), I-13 (nothing held outside), I-19 (no issue besides
 grants). I-3 and I-16 are held by the database itself, too; I-15 by unique keys; I-17 by
 the tests of the streams.
 """
@@ -39,6 +39,9 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-6", markets.trades_beyond_limits),
     ("I-8", markets.crossed_books),
     ("I-9", markets.journals_with_gaps),
+    ("I-11", books.withdrawals_unlike_payouts),
+    ("I-11", books.withdrawals_unlike_entries),
+    ("I-18", books.payouts_unlike_entries),
     ("open-orders", markets.miscounted_open_orders),
     ("I-12", books.deposits_unlike_entries),
     ("candles", markets.candles_unlike_trades),

@@ -363,6 +363,10 @@ for _code, _url in CHAIN_URLS.items():
             f"{_code.upper()}_RPC_URL must read http://user:password@host:port/wallet/…"
         )
 
+# What each hot wallet may pay out at most, whatever the database says: btc:5,ltc:400
+HOT_WALLET_OUT_PER_HOUR = env.amounts("HOT_WALLET_OUT_PER_HOUR")
+HOT_WALLET_OUT_PER_DAY = env.amounts("HOT_WALLET_OUT_PER_DAY")
+
 # How long a new beneficiary rests once it is confirmed, and withdrawals after a change
 # of credentials. Who tries the exchange on a desk need not wait.
 BENEFICIARY_COOL_OFF_HOURS = env.number(

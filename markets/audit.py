@@ -15,7 +15,7 @@ Found = list[tuple[Any, ...]]
 
 
 def locks_without_orders() -> Found:
-    """I-4: what a member has locked is what their live orders lock."""
+    """I-4: what a member has locked is what their orders and withdrawals lock."""
     return _rows(
         f"""
         WITH held AS ({books.locked_by_member()}), orders AS (
@@ -25,10 +25,14 @@ def locks_without_orders() -> Found:
             FROM markets_order AS live
             JOIN markets_market AS market ON market.id = live.market_id
             WHERE live.state IN ('pending', 'open') GROUP BY 1, 2
+        ), wanted AS (
+            SELECT member_id, currency_id, sum(locked) AS locked FROM (
+                SELECT * FROM orders UNION ALL {books.locked_by_withdrawals()}
+            ) AS each GROUP BY 1, 2
         )
-        SELECT member_id, currency_id, held.locked, orders.locked
-        FROM held FULL JOIN orders USING (member_id, currency_id)
-        WHERE coalesce(held.locked, 0) <> coalesce(orders.locked, 0)
+        SELECT member_id, currency_id, held.locked, wanted.locked
+        FROM held FULL JOIN wanted USING (member_id, currency_id)
+        WHERE coalesce(held.locked, 0) <> coalesce(wanted.locked, 0)
         """
     )
 

@@ -136,6 +136,107 @@ def deposits_unlike_entries() -> Found:
     )
 
 
+def locked_by_withdrawals() -> str:
+    """
+    Return SQL with (member_id, currency_id, locked): what withdrawals that are not
+    signed yet keep locked.
+    """
+    return """
+        SELECT member_id, currency_id, sum(amount) AS locked FROM wallets_withdrawal
+        WHERE state IN ('review', 'approved', 'building') GROUP BY 1, 2
+    """
+
+
+def withdrawals_unlike_payouts() -> Found:
+    """
+    I-11: a withdrawal that was signed is in one payout, as far as that, which has
+    transactions; each of them pays just what its withdrawals are owed.
+    """
+    return _rows(
+        """
+        WITH owed AS (
+            SELECT payout_id, sum(net) AS net FROM wallets_withdrawal
+            WHERE payout_id IS NOT NULL GROUP BY payout_id
+        )
+        SELECT 'withdrawal', taken.id, taken.state, payout.state
+        FROM wallets_withdrawal AS taken
+        JOIN wallets_currency AS currency
+            ON currency.code = currency_id AND currency.kind = 'coin'
+        LEFT JOIN wallets_payout AS payout ON payout.id = payout_id
+        WHERE taken.state IN ('building', 'signed', 'broadcast', 'confirmed')
+            AND taken.state IS DISTINCT FROM payout.state
+        UNION ALL
+        SELECT 'payout', payout.id, payout.state, NULL FROM wallets_payout AS payout
+        WHERE (payout.state IN ('signed', 'broadcast', 'confirmed')) IS DISTINCT FROM
+            EXISTS (SELECT FROM wallets_payouttransaction WHERE payout_id = payout.id)
+        UNION ALL
+        SELECT 'transaction', sent.id, sent.paid::text, owed.net::text
+        FROM wallets_payouttransaction AS sent LEFT JOIN owed USING (payout_id)
+        WHERE sent.paid IS DISTINCT FROM owed.net
+        """
+    )
+
+
+def withdrawals_unlike_entries() -> Found:
+    """
+    I-11, I-18: of each withdrawal of a coin, what it pays went into transit and our fee
+    to the fees when it was signed, and it left the house when it was confirmed, once.
+    """
+    booked = moved("withdrawal_signed", "withdrawal_fee", "withdrawal_sent")
+    return _rows(
+        f"""
+        WITH coins AS (
+            SELECT code FROM wallets_currency WHERE kind = 'coin'
+        ), booked AS (
+            SELECT * FROM ({booked}) AS moved (reference, reason, currency_id, source,
+                target, amount)
+            WHERE currency_id IN (SELECT code FROM coins)
+        ), signed AS (
+            SELECT * FROM wallets_withdrawal WHERE state IN ('signed', 'broadcast',
+                'confirmed') AND currency_id IN (SELECT code FROM coins)
+        ), due AS (
+            SELECT 'withdrawal:' || id || ':signed' AS reference,
+                'withdrawal_signed' AS reason, currency_id, member_id || '/l' AS source,
+                'in_transit/a' AS target, net AS amount
+            FROM signed
+            UNION ALL
+            SELECT 'withdrawal:' || id || ':signed', 'withdrawal_fee', currency_id,
+                member_id || '/l', 'fees/a', fee
+            FROM signed WHERE fee > 0
+            UNION ALL
+            SELECT 'withdrawal:' || id || ':sent', 'withdrawal_sent', currency_id,
+                'in_transit/a', 'hot/a', net
+            FROM signed WHERE state = 'confirmed'
+        )
+        SELECT reference, reason, booked.amount, due.amount
+        FROM booked FULL JOIN due USING (reference, reason)
+        WHERE (booked.currency_id, booked.source, booked.target, booked.amount)
+            IS DISTINCT FROM (due.currency_id, due.source, due.target, due.amount)
+        """
+    )
+
+
+def payouts_unlike_entries() -> Found:
+    """I-11, I-18: each confirmed payout left the books once, with the miner's fee."""
+    return _rows(
+        f"""
+        WITH booked AS (
+            SELECT * FROM ({moved("network_fee")}) AS fees (reference, reason,
+                currency_id, source, target, amount)
+            WHERE reference LIKE 'payout:%'
+        ), paid AS (
+            SELECT 'payout:' || id || ':sent' AS reference, currency_id, fee
+            FROM wallets_payout WHERE state = 'confirmed' AND fee > 0
+        )
+        SELECT reference, booked.currency_id, booked.amount, paid.fee
+        FROM booked FULL JOIN paid USING (reference)
+        WHERE booked.amount IS DISTINCT FROM paid.fee
+            OR booked.currency_id IS DISTINCT FROM paid.currency_id
+            OR (source, target) IS DISTINCT FROM ('network_fees/a', 'hot/a')
+        """
+    )
+
+
 def moved(*reasons: str) -> str:
     """
     Return SQL with (reference, reason, currency_id, source, target, amount) for each

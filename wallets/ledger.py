@@ -14,7 +14,7 @@ markets queue on it. House accounts are summed from their entries when somebody 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
@@ -198,15 +198,31 @@ def post_once(cause: str, moves: Sequence[Move], *, at: datetime) -> list[NewBal
 
     Raises AlreadyPosted, and the caller's transaction must then end.
     """
+    return post_each({cause: moves}, at=at)
+
+
+@transaction_required
+def post_each(
+    postings: Mapping[str, Sequence[Move]], *, at: datetime
+) -> list[NewBalance]:
+    """
+    As `post_once` for many causes: all or none, and all balances locked in id order.
+
+    Raises AlreadyPosted with the first cause, and the caller's transaction must then
+    end.
+    """
+    causes = sorted(postings)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO wallets_posting (cause, at) VALUES (%s, %s)"
-            " ON CONFLICT DO NOTHING",
-            [cause, at],
+            "INSERT INTO wallets_posting (cause, at)"
+            " SELECT cause, %s FROM unnest(%s::text[]) AS cause"
+            " ON CONFLICT DO NOTHING RETURNING cause",
+            [at, column(causes)],
         )
-        if cursor.rowcount != 1:
-            raise AlreadyPosted(cause=cause)
-    return post(moves, at=at)
+        written = {cause for (cause,) in cursor.fetchall()}
+    if len(written) < len(causes):
+        raise AlreadyPosted(cause=min(set(causes) - written))
+    return post([move for moves in postings.values() for move in moves], at=at)
 
 
 @transaction_required

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, Sum
 
 from accounts.models.members import Member
-from exchange.lib.money import ZERO, plain
+from exchange.lib.money import EXACT, ZERO, plain
 from wallets.models.currencies import Currency
-from wallets.models.ledger import Account, Balance, Entry, Pocket
+from wallets.models.ledger import Account, Balance, Entry, House, Pocket
 
 _AT_ONCE = 500  # rows read from the database at a time
 
@@ -42,6 +42,12 @@ def visible_currencies() -> list[Currency]:
 def currency_codes() -> list[str]:
     """Return the codes of the currencies shown to members, in the operator's order."""
     return [currency.code for currency in visible_currencies()]
+
+
+def coin_codes() -> list[str]:
+    """Return the codes of all coins, shown or not."""
+    coins = Currency.objects.filter(kind=Currency.Kind.COIN)
+    return list(coins.order_by("code").values_list("code", flat=True))
 
 
 def has_been_credited(member: Member) -> bool:
@@ -99,6 +105,18 @@ def _pocket(entry: Entry, end: str, account: Account) -> str:
     if getattr(entry, f"{end}_id") != account.pk:
         return "elsewhere"
     return str(Pocket(getattr(entry, f"{end}_pocket")).label)
+
+
+def house_balance(purpose: House, currency: str) -> Decimal:
+    """Return what one of the house's accounts holds: what came in minus what went."""
+    moved = []
+    for end, sign in (("target", 1), ("source", -1)):
+        entries = Entry.objects.filter(
+            **{f"{end}__house": purpose, f"{end}__currency": currency}
+        )
+        moved.append(sign * (entries.aggregate(sum=Sum("amount"))["sum"] or ZERO))
+    with localcontext(EXACT):
+        return sum(moved, ZERO)
 
 
 def balance(member_id: int, currency: str) -> BalanceView:

@@ -6,7 +6,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from exchange.lib.errors import Busy
-from wallets import scanner
+from wallets import payouts, reconcile, scanner
+from wallets.chains.base import NodeUnreachable
+from wallets.queries import coin_codes
 from wallets.solvency import publish
 
 
@@ -27,3 +29,29 @@ def prove_solvency(**_ignored: object) -> int:
     except Busy:
         return 0
     return 1
+
+
+@shared_task(name="wallets.pay_out", expires=5)
+def pay_out(**_ignored: object) -> None:
+    """Have the payouts of every coin looked after, each by a job of its own."""
+    for currency in coin_codes():
+        pay_out_coin.delay(currency=currency)
+
+
+@shared_task(name="wallets.pay_out_coin", expires=5)
+def pay_out_coin(*, currency: str, **_ignored: object) -> None:
+    """Bring the payouts of a coin as far as they get."""
+    payouts.run(currency, now=timezone.now())
+
+
+@shared_task(name="wallets.reconcile", expires=60)
+def reconcile_hot_wallets(**_ignored: object) -> int:
+    """Hold what the nodes say we have against the books."""
+    done = 0
+    for currency in coin_codes():
+        try:
+            found = reconcile.reconcile(currency, now=timezone.now())
+        except NodeUnreachable:
+            continue  # its scanner says so
+        done += found is not None
+    return done

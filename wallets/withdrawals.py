@@ -45,6 +45,10 @@ DOUBTS = {
     "after_change": _("Password or factors were changed in the last days."),
     "velocity": _("The member asked for many withdrawals in an hour."),
     "shaky_deposit": _("A deposit of the member is in no block at the moment."),
+    "bad_address": _("The chain does not take its address."),
+    "own_address": _("Its address is one of ours."),
+    "not_in_address_book": _("Its address is not that of its beneficiary any more."),
+    "looks_paid": _("The chain has a payment that looks like it. Do not pay it twice."),
     "no_price": _("Its value is not known, so that limits do not count it."),
 }
 _VELOCITY = 5  # withdrawals an hour

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable
 
 from django.db.models import Model
 
@@ -30,6 +31,24 @@ def record(actor: str, action: str, subject: str, **facts: object) -> AuditRecor
     JSON-able and hold no secrets.
     """
     return _write(actor, action, subject, facts)
+
+
+def record_each(
+    actor: str, action: str, deeds: Iterable[tuple[str, dict[str, object]]]
+) -> None:
+    """Write down a deed to many subjects, (subject, facts) each, by one statement."""
+    here = origin.current()
+    AuditRecord.objects.bulk_create(
+        AuditRecord(
+            actor=actor,
+            action=action,
+            subject=subject,
+            facts=facts,
+            request_id=here.request_id,
+            address=here.address,
+        )
+        for subject, facts in deeds
+    )
 
 
 def label(row: Model) -> str:

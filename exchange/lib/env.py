@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from decimal import Decimal
 from pathlib import Path
+
+from exchange.lib import money
 
 
 class BadEnvironment(Exception):
@@ -55,6 +58,18 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """Read a comma separated list; blanks are dropped."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def amounts(name: str) -> dict[str, Decimal]:
+    """Read an amount for each of some currencies: "btc:2.5, ltc:400"."""
+    found = {}
+    for word in words(name):
+        currency, _, amount = word.partition(":")
+        try:
+            found[currency] = money.parse(amount)
+        except money.NotANumber as error:
+            raise BadEnvironment(f"{name} must read btc:2.5,ltc:400.") from error
+    return found
 
 
 def secrets_ending(suffix: str) -> dict[str, str]:

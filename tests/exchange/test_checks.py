@@ -27,6 +27,9 @@ GOOD = {
     "MAIL_URL": "smtp://mail.example:587?tls=1",
     "SECRET_KEY": secrets.token_urlsafe(48),
     "PIXIU_MASTER_KEY": secrets.token_urlsafe(48),
+    "CHAIN_URLS": {"btc": "http://user:password@node.example:8332/wallet/hot"},
+    "HOT_WALLET_OUT_PER_HOUR": {"btc": 5},
+    "HOT_WALLET_OUT_PER_DAY": {"btc": 20},
 }
 
 
@@ -131,6 +134,8 @@ def test_it_takes_what_production_should_be_told(settings: Settings) -> None:
         ({"SECRET_KEY": f"django-insecure-{secrets.token_hex(32)}"}, "exchange.E006"),
         ({"PIXIU_MASTER_KEY": f"test-{secrets.token_hex(32)}"}, "exchange.E006"),
         ({"PIXIU_MASTER_KEY": GOOD["SECRET_KEY"]}, "exchange.E007"),
+        ({"HOT_WALLET_OUT_PER_HOUR": {"ltc": 5}}, "exchange.E008"),
+        ({"HOT_WALLET_OUT_PER_DAY": {}}, "exchange.E008"),
     ],
 )
 def test_it_refuses_production_that(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,13 @@ def test_it_makes_no_secrets_up_in_production(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(BadEnvironment, match="production"):
         env.secret(NAME, kept_in=None)
+
+
+def test_amounts_are_read_by_currency(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMITS", "btc:2.5, ltc:400")
+    assert env.amounts("LIMITS") == {"btc": Decimal("2.5"), "ltc": Decimal(400)}
+    assert env.amounts("UNSET") == {}
+    for wrong in ("btc", "btc:", "btc:-1", "btc:1e9", "2.5"):
+        monkeypatch.setenv("LIMITS", wrong)
+        with pytest.raises(env.BadEnvironment, match="LIMITS"):
+            env.amounts("LIMITS")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, models
-from django.test.utils import isolate_apps
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django_fsm import FSMField, transition
 
 from exchange.lib import databases, states
@@ -91,3 +91,52 @@ def test_it_takes_a_repeated_arrival_quietly(letters: Any) -> None:
 def test_it_moves_inside_a_transaction_only(letters: Any) -> None:
     with pytest.raises(NoTransaction):
         states.advance(letters.objects.create(), "send", by="system", stamp="x")
+
+
+def advance_all(rows: Any, move: str, **facts: Any) -> Any:
+    with transaction():
+        return states.advance_all(rows, move, by="operator:7", **facts)
+
+
+def test_it_makes_a_move_of_many_and_says_so_of_each(letters: Any) -> None:
+    already = advance(letters.objects.create(), "send", stamp="pound")
+    others = [letters.objects.create() for _ in range(3)]
+    before = AuditRecord.objects.count()
+
+    fresh = advance_all(letters.objects.order_by("-pk"), "send", stamp="penny")
+
+    assert [row.pk for row in fresh] == [already.pk, *(row.pk for row in others)]
+    stored = letters.objects.order_by("pk").values_list("state", "stamp")
+    assert list(stored) == [("sent", "pound")] + [("sent", "penny")] * 3
+    told = AuditRecord.objects.order_by("pk")[before:]
+    assert [(row.subject, row.actor, row.action, row.facts) for row in told] == [
+        (
+            f"lib.letter:{row.pk}",
+            "operator:7",
+            "send",
+            {"before": "written", "after": "sent", "stamp": "penny"},
+        )
+        for row in others
+    ]
+
+
+def test_it_moves_many_or_none(letters: Any) -> None:
+    rows = [letters.objects.create() for _ in range(2)]
+    advance(rows[1], "tear_up")
+    before = AuditRecord.objects.count()
+
+    with pytest.raises(IllegalMove):
+        advance_all(letters.objects.all(), "send", stamp="penny")
+
+    assert letters.objects.get(pk=rows[0].pk).state == "written"
+    assert AuditRecord.objects.count() == before
+
+
+def test_it_moves_many_in_a_few_statements(letters: Any) -> None:
+    for _ in range(20):
+        letters.objects.create()
+
+    with CaptureQueriesContext(connection) as queries:
+        advance_all(letters.objects.all(), "send", stamp="penny")
+
+    assert len(queries) <= 6

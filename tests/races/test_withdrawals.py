@@ -17,7 +17,7 @@ from exchange.lib.transactions import transaction
 from tests.makers import fund
 from tests.races.crowd import at_once, count
 from tests.wallets.places import COIN, practice_place, rules
-from tests.wallets.test_withdrawals import book
+from tests.wallets.test_withdrawals import book, build
 from wallets import queries, valuation, withdrawals
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 from wallets.withdrawals import LimitReached, Source
@@ -94,15 +94,11 @@ def test_it_is_cancelled_or_built_and_never_both(beneficiary: Beneficiary) -> No
             with transaction():
                 row = advance(row, "approve", by="system")
 
-        def build(row: Withdrawal = row) -> Withdrawal:
-            with transaction():
-                return advance(row, "build", by="system")
-
         def cancel(row: Withdrawal = row) -> Withdrawal:
             now = timezone.now()
             return withdrawals.cancel(withdrawal=row, by="member:1", now=now)
 
-        results = at_once(build, cancel)
+        results = at_once(partial(build, row), cancel)
         assert count(results, IllegalMove) == 1
         row.refresh_from_db()
         assert row.state in {"cancelled", "building"}

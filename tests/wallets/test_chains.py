@@ -291,6 +291,25 @@ def test_of_a_payment_and_its_bump_one_is_confirmed(place: Place) -> None:
         place.chain.broadcast(first.raw)
 
 
+@pytest.mark.promise("F-41")
+def test_what_our_wallet_sent_is_told_whoever_signed_it(place: Place) -> None:
+    place.fund("1", "2")
+    place.world.pay(Payment(place.chain.new_address(), Decimal(1)))
+    assert place.chain.sent_since("", depth=DEPTH).txids == frozenset()
+    to = [Payment(place.world.outside_address(), Decimal("0.5"))]
+    signed = place.chain.build_signed(to, fee_rate=FEE_RATE)
+    assert place.chain.sent_since("", depth=DEPTH).txids == frozenset()
+    place.chain.broadcast(signed.raw)
+    until = place.chain.sent_since("", depth=DEPTH).until
+    assert place.chain.sent_since("", depth=DEPTH).txids == {signed.txid}
+    place.world.mine()
+    assert place.chain.sent_since(until, depth=1).txids == {signed.txid}
+    deep = place.chain.sent_since("", depth=1).until
+    place.world.mine()
+    assert place.chain.sent_since(deep, depth=1).txids == frozenset()
+    assert place.chain.sent_since("f" * 64, depth=1).txids == {signed.txid}
+
+
 def test_a_payment_survives_a_reorganisation(place: Place) -> None:
     place.fund("1")
     to = [Payment(place.world.outside_address(), Decimal("0.5"))]

@@ -24,7 +24,7 @@ from tests.wallets.places import COIN, practice_place, rules
 from wallets import beneficiaries, ledger, queries, valuation, withdrawals
 from wallets.chains.practice import Practice
 from wallets.models.currencies import Currency
-from wallets.models.withdrawals import Beneficiary, Withdrawal
+from wallets.models.withdrawals import Beneficiary, Payout, Withdrawal
 from wallets.withdrawals import Source
 
 PRICE = Decimal(100)  # what a coin is worth in the currency of limits
@@ -119,6 +119,14 @@ def _proof(member: Member) -> Proof:
             factor=Proof.Factor.TOTP,
             now=timezone.now(),
         )
+
+
+def build(row: Withdrawal) -> Withdrawal:
+    """Let a payout take it."""
+    now = timezone.now()
+    payout = Payout.objects.create(currency_id=COIN, created_at=now)
+    with transaction():
+        return advance(row, "build", by="system", payout=payout.pk)
 
 
 # --- Placing -------------------------------------------------------------------------
@@ -304,8 +312,7 @@ def test_it_can_be_cancelled_until_it_is_built(counter: Counter) -> None:
     assert counter.purse() == (10, 0)
 
     row = counter.place("1")
-    with transaction():
-        advance(row, "build", by="system")
+    build(row)
     with pytest.raises(IllegalMove):
         withdrawals.cancel(withdrawal=row, by="member:1", now=now)
     assert counter.purse() == (9, 1)

@@ -4,5 +4,6 @@ from wallets.admin import (  # noqa: F401  they register themselves
     books,
     coins,
     deposits,
+    payouts,
     withdrawals,
 )

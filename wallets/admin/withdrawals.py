@@ -1,4 +1,4 @@
-"""Withdrawals: whom they are for, who approved them, and how they were paid."""
+"""Withdrawals: whom they are for, and who approved them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from wallets import withdrawals
 from wallets.models.withdrawals import (
     Approval,
     Beneficiary,
-    Payout,
-    PayoutTransaction,
-    SpentCoin,
     Withdrawal,
 )
 
@@ -105,27 +102,6 @@ class WithdrawalAdmin(ReadOnly):
         withdrawals.refuse(
             withdrawal=row, operator=operator, note=reason, now=timezone.now()
         )
-
-
-@admin.register(Payout)
-class PayoutAdmin(ReadOnly):
-    list_display = ("id", "currency", "state", "created_at", "problem")
-    list_filter = ("currency", "state")
-    ordering = ("-pk",)
-
-
-@admin.register(PayoutTransaction)
-class PayoutTransactionAdmin(ReadOnly):
-    list_display = ("txid", "payout", "fee", "size", "at")
-    search_fields = ("=txid",)
-    ordering = ("-pk",)
-
-
-@admin.register(SpentCoin)
-class SpentCoinAdmin(ReadOnly):
-    list_display = ("txid", "vout", "currency", "payout")
-    search_fields = ("=txid",)
-    ordering = ("-pk",)
 
 
 @admin.register(Approval)

@@ -67,8 +67,8 @@ class OneDeposit(ApiView):
     def get(self, request: Request, **path: Any) -> Response:
         txid = self.parameters.required("txid")
         self.parameters.demand_valid()
-        rows = Deposit.objects.filter(member=self.member, txid=txid).order_by("pk")
-        row = rows.first()
+        rows = Deposit.objects.filter(member=self.member, txid=txid)
+        row = rows.order_by("pk").first()
         if row is None:
             message = f"Deposit##txid={txid} doesn't exist."
             raise Failure(404, errors.UNKNOWN_DEPOSIT, message)

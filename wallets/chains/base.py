@@ -102,6 +102,14 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What our wallet spent since some block, and where to begin the next time."""
+
+    txids: frozenset[str]
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """What the bytes of a transaction say."""
 
@@ -178,6 +186,12 @@ class Chain(Protocol):
         means all there ever were, too: telling twice is harmless. Some nodes say
         nothing of what another transaction displaced: who waits for an output that is
         not told asks for its fate.
+        """
+
+    def sent_since(self, block_hash: str, *, depth: int) -> Sent:
+        """
+        Return all transactions that spend coins of our wallet, in the mempool and in
+        blocks, from where `since` would begin; whoever had them signed.
         """
 
     def fate(self, txid: str) -> Fate | None:

@@ -35,6 +35,7 @@ from wallets.chains.base import (
     Payment,
     Received,
     RpcRefused,
+    Sent,
     Sighting,
     Signed,
     Tip,
@@ -113,12 +114,7 @@ class Bitcoind:
         return bool(told["ismine"] or told["iswatchonly"])
 
     def since(self, block_hash: str, *, depth: int) -> Sighting:
-        try:
-            told = self._read("listsinceblock", block_hash, depth, True, True)
-        except RpcRefused as error:
-            if error.code != _INVALID_ADDRESS_OR_KEY:
-                raise
-            told = self._read("listsinceblock", "", depth, True, True)
+        told = self._list_since(block_hash, depth)
         rows: dict[Outpoint, dict[str, Any]] = {}
         # What a reorganisation removed may be in a block again: then that counts.
         for row in [*told.get("removed", ()), *told["transactions"]]:
@@ -127,6 +123,12 @@ class Bitcoind:
         waiting = self._mempool_of(rows.values())
         received = tuple(_received(row, waiting) for row in rows.values())
         return Sighting(received, told["lastblock"])
+
+    def sent_since(self, block_hash: str, *, depth: int) -> Sent:
+        told = self._list_since(block_hash, depth)
+        rows = [*told.get("removed", ()), *told["transactions"]]
+        sent = frozenset(row["txid"] for row in rows if row["category"] == "send")
+        return Sent(sent, told["lastblock"])
 
     def fate(self, txid: str) -> Fate | None:
         try:
@@ -328,6 +330,16 @@ class Bitcoind:
             return coins[point].amount
         told = self._read("gettransaction", point.txid, True)
         return self.decode(told["hex"]).outputs[point.vout].amount
+
+    def _list_since(self, block_hash: str, depth: int) -> dict[str, Any]:
+        """Ask what the wallet did since a block; since ever, where it is unknown."""
+        try:
+            told = self._read("listsinceblock", block_hash, depth, True, True)
+        except RpcRefused as error:
+            if error.code != _INVALID_ADDRESS_OR_KEY:
+                raise
+            told = self._read("listsinceblock", "", depth, True, True)
+        return dict(told)
 
     # --- Asking --------------------------------------------------------------------
 

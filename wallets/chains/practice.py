@@ -40,6 +40,7 @@ from wallets.chains.base import (
     Payment,
     Received,
     RpcRefused,
+    Sent,
     Sighting,
     Signed,
     Tip,
@@ -95,16 +96,31 @@ class Practice:
         ).exists()
 
     def since(self, block_hash: str, *, depth: int) -> Sighting:
-        known = self._blocks().filter(hash=block_hash).order_by("pk").first()
-        after = known.height if known else -1
-        top = self.tip().height
+        after, top = self._height(block_hash), self.tip().height
         found = self._outputs(is_change=False).filter(
             Q(height__isnull=True) | Q(height__gt=after)
         )
-        start = self._blocks().get(height=max(top + 1 - depth, 0))
         return Sighting(
-            tuple(self._received(output, top) for output in found), start.hash
+            tuple(self._received(output, top) for output in found),
+            self._until(top, depth),
         )
+
+    def sent_since(self, block_hash: str, *, depth: int) -> Sent:
+        after, top = self._height(block_hash), self.tip().height
+        block = self._blocks().filter(transactions=OuterRef("transaction"))
+        ours = PracticeOutput.objects.filter(
+            transaction__currency=self._currency,
+            transaction__txid=OuterRef("txid"),
+            vout=OuterRef("vout"),
+            address__in=PracticeAddress.objects.values("pk"),
+        )
+        spends = (
+            PracticeInput.objects.filter(Exists(ours))
+            .annotate(height=Subquery(block.values("height")[:1]))
+            .filter(Q(height__isnull=True) | Q(height__gt=after))
+        )
+        txids = spends.values_list("transaction__txid", flat=True)
+        return Sent(frozenset(txids), self._until(top, depth))
 
     def fate(self, txid: str) -> Fate | None:
         row = self._find(txid)
@@ -296,6 +312,14 @@ class Practice:
 
     def _blocks(self) -> QuerySet[PracticeBlock]:
         return PracticeBlock.objects.filter(currency=self._currency, is_active=True)
+
+    def _height(self, block_hash: str) -> int:
+        """Return the height of a block of the chain; -1 where it is none."""
+        block = self._blocks().filter(hash=block_hash).order_by("pk").first()
+        return block.height if block else -1
+
+    def _until(self, top: int, depth: int) -> str:
+        return self._blocks().get(height=max(top + 1 - depth, 0)).hash
 
     def _find(self, txid: str) -> PracticeTransaction | None:
         rows = PracticeTransaction.objects.filter(currency=self._currency, txid=txid)

@@ -4,6 +4,7 @@ from wallets.models import (  # noqa: F401  Django must see every model
     coins,
     currencies,
     deposits,
+    hot,
     ledger,
     practice,
     solvency,

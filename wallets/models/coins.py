@@ -36,7 +36,9 @@ class Rules(models.Model):
     # The hot wallet: below the one it is refilled, above the other it is swept.
     hot_min = AmountField(default=0)
     hot_max = AmountField(default=0, help_text=_("0: no upper end."))
-    # What may be paid to miners, for a thousand virtual bytes and for one payment.
+    # What is paid to miners where the node cannot say what is usual, and what may be
+    # paid at most, for a thousand virtual bytes and for one payment.
+    fee_rate_usual = AmountField(default=Decimal("0.0001"))
     fee_rate_max = AmountField(default=Decimal("0.005"))
     fee_max = AmountField(default=Decimal("0.05"))
     explorer = models.CharField(
@@ -55,6 +57,7 @@ class Rules(models.Model):
             sound_amount("automatic_up_to", "automatic_is_sound", zero_allowed=True),
             sound_amount("hot_min", "hot_min_is_sound", zero_allowed=True),
             sound_amount("hot_max", "hot_max_is_sound", zero_allowed=True),
+            sound_amount("fee_rate_usual", "fee_rate_usual_is_sound"),
             sound_amount("fee_rate_max", "fee_rate_max_is_sound", zero_allowed=True),
             sound_amount("fee_max", "fee_max_is_sound", zero_allowed=True),
         ]

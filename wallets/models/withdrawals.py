@@ -7,6 +7,7 @@ go out in one payout. Its signed bytes are here before the network sees them.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -100,6 +101,10 @@ class Payout(models.Model):
     fence = models.PositiveIntegerField(default=0)
     # What an operator must look into; empty while all is well.
     problem = models.CharField(max_length=200, blank=True)
+    # An operator wants it to be confirmed sooner.
+    wants_higher_fee = models.BooleanField(default=False)
+    # The miner's, of the transaction that was confirmed.
+    fee = AmountField(null=True)
 
     class Meta:
         verbose_name = _("payout")
@@ -110,6 +115,19 @@ class Payout(models.Model):
                 condition=~models.Q(state__in=["confirmed", "given_up"]),
                 name="payouts_under_way",
             )
+        ]
+        constraints = [
+            sound_amount(
+                "fee",
+                "payouts_own_fee_is_sound",
+                zero_allowed=True,
+                null_allowed=True,
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="confirmed", fee__isnull=False)
+                | (~models.Q(state="confirmed") & models.Q(fee=None)),
+                name="confirmed_payouts_say_the_fee",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -130,12 +148,16 @@ class Payout(models.Model):
     @transition(
         field=state, source=[State.SIGNED, State.BROADCAST], target=State.CONFIRMED
     )
-    def confirm(self, **_facts: Any) -> None:
-        pass
+    def confirm(self, *, fee: str, **_facts: Any) -> None:
+        self.fee = Decimal(fee)
+        self.problem = ""
 
 
 class PayoutTransaction(models.Model):
-    """A signed transaction: its bytes are kept before anybody else sees them."""
+    """
+    A signed transaction: its bytes are kept before anybody else sees them. `paid` is
+    what others get by it.
+    """
 
     append_only = True
 
@@ -144,6 +166,7 @@ class PayoutTransaction(models.Model):
     )
     txid = models.CharField(max_length=64, unique=True)
     raw = models.TextField()
+    paid = AmountField()
     fee = AmountField()
     size = models.PositiveIntegerField()
     at = models.DateTimeField()
@@ -152,6 +175,7 @@ class PayoutTransaction(models.Model):
         verbose_name = _("payout transaction")
         verbose_name_plural = _("payout transactions")
         constraints = [
+            sound_amount("paid", "paid_out_is_positive"),
             sound_amount("fee", "payout_fee_is_sound", zero_allowed=True),
         ]
 
@@ -168,14 +192,16 @@ class SpentCoin(models.Model):
     currency = models.ForeignKey(Currency, on_delete=models.PROTECT, related_name="+")
     txid = models.CharField(max_length=64)
     vout = models.PositiveIntegerField()
+    amount = AmountField()
 
     class Meta:
         verbose_name = _("spent coin")
         verbose_name_plural = _("spent coins")
         constraints = [
+            sound_amount("amount", "spent_coin_is_positive"),
             models.UniqueConstraint(
                 fields=["currency", "txid", "vout"], name="a_coin_is_spent_once"
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -294,16 +320,24 @@ class Withdrawal(models.Model):
         self.note = note
 
     @transition(field=state, source=State.APPROVED, target=State.BUILDING)
-    def build(self, **_facts: Any) -> None:
-        pass
+    def build(self, *, payout: int, **_facts: Any) -> None:
+        self.payout_id = payout
 
     @transition(field=state, source=State.BUILDING, target=State.APPROVED)
     def requeue(self, **_facts: Any) -> None:
         self.payout = None
 
+    # What turns out, when it is to be paid, to be for a person to look at.
+    @transition(
+        field=state, source=[State.APPROVED, State.BUILDING], target=State.REVIEW
+    )
+    def doubt(self, *, doubt: str, **_facts: Any) -> None:
+        self.payout = None
+        self.doubts = [*self.doubts, doubt]
+
     @transition(field=state, source=State.BUILDING, target=State.SIGNED)
-    def sign(self, **_facts: Any) -> None:
-        pass
+    def sign(self, *, txid: str, **_facts: Any) -> None:
+        self.txid = txid
 
     @transition(field=state, source=State.SIGNED, target=State.BROADCAST)
     def send(self, **_facts: Any) -> None:
@@ -314,8 +348,8 @@ class Withdrawal(models.Model):
         source=[State.SIGNED, State.BROADCAST],
         target=State.CONFIRMED,
     )
-    def confirm(self, **_facts: Any) -> None:
-        pass
+    def confirm(self, *, txid: str = "", **_facts: Any) -> None:
+        self.txid = txid or self.txid
 
 
 class Approval(models.Model):

@@ -42,7 +42,7 @@ from accounts.views.showing import Asking
 from exchange.lib import refusals
 from exchange.lib.errors import ExchangeError
 from exchange.lib.transactions import transaction
-from wallets import beneficiaries, queries, withdrawals
+from wallets import beneficiaries, payouts, queries, withdrawals
 from wallets.addresses import groups_of_four
 from wallets.chains import chain_of
 from wallets.chains.base import ChainError
@@ -102,6 +102,7 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
         "left": withdrawals.left_of(member, now=now),
         "rests_until": withdrawals.rests_until(member, now=now),
         "is_practice": _is_practice(currency),
+        "why_waiting": payouts.why_waiting(code),
         "rows": [_row(row) for row in withdrawals.of(member, code)[:_ROWS]],
     }
     return render(request, "funds/withdraw.html", context, status=status)
