@@ -6,7 +6,7 @@ spendable only once it is as deep as its tier asks. What a reorganisation took a
 taken back from its owner as far as it is there, the house bears the rest, and the
 account is frozen until somebody has looked.
 
-Rows are locked in this order: the scan of the chain, the deposit, balances by id.
+Rows are locked in this order: the scan of the chain, the deposit, its owner, balances.
 """
 
 from __future__ import annotations
@@ -173,15 +173,16 @@ def _gone(deposit: Deposit, now: datetime) -> Deposit:
         return advance(deposit, "lose", by=_BY)
     if deposit.state != State.CREDITED:
         return deposit
+    owner = deposit.member and members.lock_member(deposit.member)
     deposit = advance(deposit, "reverse", by=_BY)
     cause = f"deposit:{deposit.pk}:{deposit.credits}:reversed"
     ledger.post_once(cause, list(_take_back(deposit, cause)), at=now)
     audit.alarm(
         audit.label(deposit), "credited_deposit_gone", amount=plain(deposit.amount)
     )
-    if deposit.member is not None and deposit.member.state == Member.State.ACTIVE:
+    if owner is not None and owner.state == Member.State.ACTIVE:
         members.move(
-            members.lock_member(deposit.member),
+            owner,
             Member.State.FROZEN,
             by=_BY,
             reason=f"a credited deposit was taken back by the chain: {deposit.txid}",

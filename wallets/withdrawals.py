@@ -6,7 +6,10 @@ pending however many ask at once, sets the money aside, and writes the row with 
 speaks against paying it by machine. A withdrawal without doubts is approved at once.
 One with doubts waits for an operator; one that is large, for two.
 
-Rows are locked in this order: the member, the withdrawal, balances by id.
+Rows are locked in this order: the member, the beneficiary, the withdrawal, balances by
+id. Payouts lock balances before withdrawals; they touch only what is being built, which
+nothing here touches any more. Waiting times are measured by the clock of the database,
+so that one of ours that jumps shortens none.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import Q, Sum
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import identity, members, notices
+from accounts import identity, members, notices, proofs, standing
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.tokens import ApiToken
@@ -99,6 +103,13 @@ class LimitReached(Refused):
 
     code = "withdrawal_limit"
     text = _("This is more than you may withdraw at your level.")
+
+
+class NoProof(NotAllowed):
+    """Neither a fresh code of the member for a withdrawal, nor a key of theirs."""
+
+    code = "no_proof"
+    text = _("Please show a code for this withdrawal.")
 
 
 class ProofUsed(Conflict):
@@ -209,13 +220,12 @@ def left_of(member: Member, *, now: datetime) -> Left:
     )
 
 
-def rests_until(member: Member, *, now: datetime) -> datetime | None:
+def rests_until(member: Member) -> datetime | None:
     """Return until when withdrawals rest after a change of credentials, if they do."""
-    changed = member.security_changed_at
-    if changed is None:
-        return None
-    until = changed + timedelta(hours=settings.WITHDRAWAL_REST_HOURS)
-    return until if until > now else None
+    rest = timedelta(hours=settings.WITHDRAWAL_REST_HOURS)
+    resting = Member.objects.filter(pk=member.pk, security_changed_at__gt=Now() - rest)
+    changed = resting.values_list("security_changed_at", flat=True)
+    return next((at + rest for at in changed if at is not None), None)
 
 
 def place(
@@ -234,9 +244,11 @@ def place(
     `shown` are the terms the member saw: what differs from them is not done. The same
     `client_id` with the same terms returns the same withdrawal.
 
-    Raises WithdrawalsClosed, BadWithdrawal, Frozen, Resting, NotUsable, LimitReached,
-    ledger.InsufficientFunds, ProofUsed, NotShown or SameIdOtherTerms.
+    Raises NoProof, AddressNotConfirmed, WithdrawalsClosed, BadWithdrawal, Frozen,
+    Resting, NotUsable, LimitReached, ledger.InsufficientFunds, ProofUsed, NotShown or
+    SameIdOtherTerms.
     """
+    _demand_source(member, source, now)
     try:
         with transaction():
             member = members.lock_member(member)
@@ -282,10 +294,12 @@ def refuse(
     """Give the money back, and say why. Raises IllegalMove, OwnWithdrawal."""
     _demand_other(withdrawal, operator)
     with transaction():
+        was_refused = lock_row(withdrawal).state == State.REFUSED
         closed = _close(
             withdrawal, "refuse", by=f"operator:{operator.pk}", now=now, note=note
         )
-        _tell(closed, notices.Event.WITHDRAWAL_REFUSED, note=note)
+        if not was_refused:
+            _tell(closed, notices.Event.WITHDRAWAL_REFUSED, note=note)
     return closed
 
 
@@ -340,12 +354,12 @@ def _asked(
         raise WithdrawalsClosed
     if member.state != Member.State.ACTIVE:
         raise Frozen
-    if until := rests_until(member, now=now):
+    standing.demand_activated(member)
+    if until := rests_until(member):
         raise Resting(until=until.isoformat())
     beneficiary = lock_row(beneficiary)
-    if beneficiary.member_id != member.pk or not beneficiaries.is_usable(
-        beneficiary, now=now
-    ):
+    is_mine = beneficiary.member_id == member.pk
+    if not is_mine or not beneficiaries.is_usable(beneficiary):
         start = beneficiary.usable_from
         raise NotUsable(until=start.isoformat() if start else "")
     terms = terms_of(currency, amount)
@@ -370,6 +384,17 @@ def _asked(
         created_at=now,
         updated_at=now,
     )
+
+
+def _demand_source(member: Member, source: Source, now: datetime) -> None:
+    proof, token = source.proof, source.token
+    is_shown = (
+        proof is not None
+        and (proof.member_id, proof.purpose) == (member.pk, Proof.Purpose.WITHDRAWAL)
+        and now - proofs.FRESH < proof.at <= now
+    )
+    if not is_shown and (token is None or token.member_id != member.pk):
+        raise NoProof
 
 
 @transaction_required

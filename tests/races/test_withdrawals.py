@@ -17,7 +17,7 @@ from exchange.lib.transactions import transaction
 from tests.makers import fund
 from tests.races.crowd import at_once, count
 from tests.wallets.places import COIN, practice_place, rules
-from tests.wallets.test_withdrawals import book, build
+from tests.wallets.test_withdrawals import book, build, make_proof
 from wallets import queries, valuation, withdrawals
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 from wallets.withdrawals import LimitReached, Source
@@ -43,7 +43,7 @@ def place(beneficiary: Beneficiary, amount: str) -> Withdrawal:
         member=beneficiary.member,
         beneficiary=beneficiary,
         amount=D(amount),
-        source=Source(),
+        source=Source(proof=make_proof(beneficiary.member)),
         now=timezone.now(),
     )
 

@@ -18,6 +18,7 @@ from tests.accounts.mailbox import token
 from tests.makers import fund
 from tests.markets.desk import Desk
 from tests.wallets.places import COIN, Place, place, rules
+from tests.wallets.test_withdrawals import make_proof
 from wallets import (
     beneficiaries,
     ledger,
@@ -104,7 +105,7 @@ def _ask(member: Member, destination: str, amount: str, now: datetime) -> Withdr
         member=member,
         beneficiary=row,
         amount=D(amount),
-        source=Source(),
+        source=Source(proof=make_proof(member)),
         now=timezone.now(),
     )
 

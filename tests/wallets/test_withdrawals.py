@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,12 +14,13 @@ from accounts import links, members, proofs
 from accounts.models.identity import IdentityLevel
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
+from accounts.standing import AddressNotConfirmed
 from exchange.lib import mail
 from exchange.lib.models import Mail
 from exchange.lib.states import IllegalMove, advance
 from exchange.lib.transactions import transaction
 from tests.accounts.mailbox import token
-from tests.makers import fund
+from tests.makers import fund, make_token
 from tests.wallets.places import COIN, practice_place, rules
 from wallets import beneficiaries, ledger, queries, valuation, withdrawals
 from wallets.chains.practice import Practice
@@ -38,8 +39,8 @@ class Counter:
     beneficiary: Beneficiary
 
     def place(self, amount: str = "1", **terms: Any) -> Withdrawal:
-        terms.setdefault("source", Source())
         terms.setdefault("now", timezone.now())
+        terms.setdefault("source", Source(proof=make_proof(self.member, terms["now"])))
         return withdrawals.place(
             member=self.member,
             beneficiary=self.beneficiary,
@@ -110,14 +111,18 @@ def _link(row: Beneficiary) -> str:
     return token(row.member.email, "confirm")
 
 
-def _proof(member: Member) -> Proof:
+def make_proof(
+    member: Member,
+    now: datetime | None = None,
+    purpose: Proof.Purpose = Proof.Purpose.WITHDRAWAL,
+) -> Proof:
     with transaction():
         return proofs.record(
             member=member,
             session_key="a",
-            purpose=Proof.Purpose.WITHDRAWAL,
+            purpose=purpose,
             factor=Proof.Factor.TOTP,
-            now=timezone.now(),
+            now=now or timezone.now(),
         )
 
 
@@ -183,10 +188,11 @@ def test_after_a_change_of_credentials_withdrawals_rest(
     now = timezone.now()
     Member.objects.filter(pk=counter.member.pk).update(security_changed_at=now)
     with pytest.raises(withdrawals.Resting) as refusal:
-        counter.place(now=now + timedelta(hours=23))
+        counter.place(now=now + timedelta(hours=25))  # our clock is not asked
     assert refusal.value.facts["until"] == (now + timedelta(hours=24)).isoformat()
-    later = counter.place(now=now + timedelta(hours=24))
-    assert later.doubts == ["after_change"]
+    yesterday = now - timedelta(hours=24)
+    Member.objects.filter(pk=counter.member.pk).update(security_changed_at=yesterday)
+    assert counter.place().doubts == ["after_change"]
 
 
 @pytest.mark.promise("S-38")
@@ -198,8 +204,33 @@ def test_what_was_shown_is_what_is_done(counter: Counter) -> None:
     assert counter.purse() == (10, 0)
 
 
+@pytest.mark.promise("S-30", "S-20")
+def test_only_a_fresh_code_of_ones_own_for_a_withdrawal_is_one(
+    counter: Counter, bob: Member
+) -> None:
+    old = timezone.now() - timedelta(minutes=6)
+    for source in (
+        Source(),
+        Source(proof=make_proof(bob)),
+        Source(proof=make_proof(counter.member, old)),
+        Source(proof=make_proof(counter.member, purpose=Proof.Purpose.SECURITY)),
+        Source(token=make_token(bob).token),
+    ):
+        with pytest.raises(withdrawals.NoProof):
+            counter.place(source=source)
+    assert counter.purse() == (10, 0)
+
+
+def test_who_has_not_confirmed_their_address_withdraws_nothing(
+    counter: Counter,
+) -> None:
+    Member.objects.filter(pk=counter.member.pk).update(activated_at=None)
+    with pytest.raises(AddressNotConfirmed):
+        counter.place()
+
+
 def test_a_proof_is_good_for_one_withdrawal(counter: Counter) -> None:
-    proof = _proof(counter.member)
+    proof = make_proof(counter.member)
     counter.place(source=Source(proof=proof))
     with pytest.raises(withdrawals.ProofUsed):
         counter.place(source=Source(proof=proof))
@@ -282,7 +313,8 @@ def test_many_in_an_hour_and_a_new_device_are_doubts(counter: Counter) -> None:
     for _ in range(5):
         assert counter.place("0.1").state == "approved"
     assert counter.place("0.1").doubts == ["velocity"]
-    row = counter.place("0.1", source=Source(is_new_device=True))
+    source = Source(proof=make_proof(counter.member), is_new_device=True)
+    row = counter.place("0.1", source=source)
     assert row.doubts == ["new_device", "velocity"]
 
 
@@ -299,6 +331,9 @@ def test_a_refusal_gives_the_money_back_and_says_why(
     assert "no papers" in body.text
     with pytest.raises(IllegalMove):
         withdrawals.approve(withdrawal=row, operator=olive, note="", now=now)
+    said = Mail.objects.count()
+    withdrawals.refuse(withdrawal=row, operator=olive, note="again", now=now)
+    assert Mail.objects.count() == said
 
 
 @pytest.mark.promise("S-39")
@@ -336,8 +371,10 @@ def test_a_new_beneficiary_waits_for_mail_and_time(
         beneficiaries.confirm(link, row.pk)
     counter.beneficiary = row
     with pytest.raises(withdrawals.NotUsable):
-        counter.place(now=timezone.now() + timedelta(hours=23))
-    assert counter.place(now=timezone.now() + timedelta(hours=25)).state == "review"
+        counter.place(now=timezone.now() + timedelta(hours=25))  # nor is our clock
+    rested = timezone.now() - timedelta(seconds=1)
+    Beneficiary.objects.filter(pk=row.pk).update(usable_from=rested)
+    assert counter.place().state == "review"
 
 
 def test_a_link_confirms_only_what_it_was_sent_for(

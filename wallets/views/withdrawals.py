@@ -77,7 +77,7 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
     currency, member = _currency(code), who(request)
     now = timezone.now()
     known = beneficiaries.of(member, code)
-    usable = [row for row in known if beneficiaries.is_usable(row, now=now)]
+    usable = [row for row in known if beneficiaries.is_usable(row)]
     form = WithdrawalForm(request.POST or None, choices=usable)
     status = 200
     if request.method == "POST" and form.is_valid():
@@ -100,7 +100,7 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
         "held": queries.balance(member.pk, code),
         "rules": rules,
         "left": withdrawals.left_of(member, now=now),
-        "rests_until": withdrawals.rests_until(member, now=now),
+        "rests_until": withdrawals.rests_until(member),
         "is_practice": _is_practice(currency),
         "why_waiting": payouts.why_waiting(code),
         "rows": [_row(row) for row in withdrawals.of(member, code)[:_ROWS]],
@@ -128,7 +128,7 @@ def confirm(request: HttpRequest, terms: str) -> HttpResponse:
             proof = proofs.record(
                 member=member,
                 session_key=str(request.session.session_key),
-                purpose=Proof.Purpose.WITHDRAWAL,
+                purpose=shown.purpose,
                 factor=shown.factor,
                 now=now,
             )
@@ -179,9 +179,8 @@ def cancel(request: HttpRequest, withdrawal_id: int) -> HttpResponse:
 def show_book(request: HttpRequest) -> HttpResponse:
     """Show the address book."""
     rows = beneficiaries.of(who(request))
-    now = timezone.now()
     context = {
-        "rows": [(row, beneficiaries.is_usable(row, now=now)) for row in rows],
+        "rows": [(row, beneficiaries.is_usable(row)) for row in rows],
     }
     return render(request, "funds/beneficiaries.html", context)
 
