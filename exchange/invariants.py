@@ -4,9 +4,9 @@ What is always true: I-1 to I-20 of the reference, as far as their subjects exis
 Each check returns the rows that break it. Run by `manage.py audit`, by a job, after
 every fault test and after every database test. A break is never repaired here.
 
-Not here yet: I-12 (no chain), I-13 (nothing held outside), I-19 (no issue besides
-grants). I-3 and I-16 are held by the database itself, too; I-15 by unique keys; I-17 by
-the tests of the streams.
+Not here: I-13, which needs a node to ask (`wallets.reconcile`), and I-19 (nothing but
+demo grants is issued yet). I-3 and I-16 are held by the database itself, too; I-15 by
+unique keys; I-17 by the tests of the streams.
 """
 
 from __future__ import annotations
