@@ -71,6 +71,13 @@ class Node:
                     raise
                 time.sleep(0.05)  # a program starts; nothing tells us when it has
 
+    def stop(self) -> None:
+        """End it as an operator would: all it knows is on its disk."""
+        Bitcoind(self.url())._call("stop")
+        assert self._process is not None
+        self._process.wait(_READY_SECONDS_MAX)
+        self._process = None
+
     def kill(self) -> None:
         """End it as a power cut would."""
         if self._process is not None:

@@ -6,15 +6,21 @@ spendable only once it is as deep as its tier asks. What a reorganisation took a
 taken back from its owner as far as it is there, the house bears the rest, and the
 account is frozen until somebody has looked.
 
-Rows are locked in this order: the scan of the chain, the deposit, its owner, balances.
+Rows are locked in this order: the scan of the chain, deposits by id, the
+owner of one that is taken back, balances by id.
+All credits of a transaction are posted together, and each that is taken back has a
+transaction of its own, so that nobody waits for a balance of ours while we wait for one
+of theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from accounts import members, notices
@@ -22,7 +28,7 @@ from accounts.models.members import Member
 from exchange.lib import audit
 from exchange.lib.errors import Refused
 from exchange.lib.money import ZERO, plain
-from exchange.lib.states import advance, lock_row
+from exchange.lib.states import advance, advance_all, lock_row
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import ledger, queries
 from wallets.chains.base import Received
@@ -60,31 +66,83 @@ class Policy:
 
 
 @transaction_required
-def follow(
-    deposit: Deposit, told: Received, policy: Policy, *, now: datetime
-) -> Deposit:
+def notice(told: Iterable[tuple[Deposit, Received]]) -> None:
     """
-    Let one deposit become what the chain says of it. Safe to repeat.
+    Write down what the chain says of deposits; no money moves. Safe to repeat.
 
-    `told` is newer than what the row says: the scanner sees to that.
+    The rows are locked, and what is told of them is newer than what they say: the
+    scanner sees to that.
     """
-    before = deposit.confirmations
-    if (before, deposit.block_hash) != (told.confirmations, told.block_hash):
-        deposit.confirmations = told.confirmations
-        deposit.block_hash = told.block_hash
-        deposit.save(update_fields=["confirmations", "block_hash"])
-    if told.is_gone:
-        return _gone(deposit, now)
-    if deposit.state == State.CREDITED:
-        if told.confirmations == 0 < before:
+    changed, moves = [], defaultdict[str, list[Deposit]](list)
+    for deposit, news in told:
+        before = deposit.confirmations
+        after = (news.confirmations, news.block_hash)
+        if (before, deposit.block_hash) != after:
+            deposit.confirmations, deposit.block_hash = after
+            changed.append(deposit)
+        is_unconfirmed = news.confirmations == 0 < before and not news.is_gone
+        if deposit.state == State.CREDITED and is_unconfirmed:
             # Its block lost; very likely another one will take it.
             audit.alarm(audit.label(deposit), "credited_deposit_unconfirmed")
+        elif deposit.state == State.SEEN and news.is_gone:
+            moves["lose"].append(deposit)
+        elif deposit.state == State.GONE and not news.is_gone:
+            moves["reappear"].append(deposit)
+    Deposit.objects.bulk_update(changed, ["confirmations", "block_hash"])
+    for move, rows in moves.items():
+        advance_all(_these(rows), move, by=_BY)
+
+
+@transaction_required
+def credit_due(
+    deposits: Iterable[Deposit], policy: Policy, *, now: datetime
+) -> list[Deposit]:
+    """
+    Credit those of a currency's deposits that are as deep as they must be; return them.
+
+    What belongs to nobody is credited to `suspense`, and is an alarm.
+    """
+    due = [
+        each
+        for each in deposits
+        if each.state in {State.SEEN, State.REVERSED}
+        and each.confirmations >= each.required
+    ]
+    if not due or not policy.takes_deposits:
+        return []
+    _these(due).update(credited_at=now)
+    credited = advance_all(_these(due), "credit", by=_BY)
+    ledger.post_each(_credits(credited), at=now)
+    for deposit in credited:
+        _tell(deposit)
+    return credited
+
+
+@transaction_required
+def take_back(deposit: Deposit, *, now: datetime) -> Deposit:
+    """
+    Undo the credit of a deposit that the chain has no longer.
+
+    The owner gives what is there, the house the rest; the owner's account is frozen.
+    Safe to repeat.
+    """
+    deposit = lock_row(deposit)
+    if deposit.state != State.CREDITED:
         return deposit
-    if deposit.state == State.GONE:
-        deposit = advance(deposit, "reappear", by=_BY)
-    is_deep = told.confirmations >= deposit.required
-    if deposit.state != State.TOO_SMALL and is_deep and policy.takes_deposits:
-        return _credit(deposit, now)
+    owner = deposit.member and members.lock_member(deposit.member)
+    deposit = advance(deposit, "reverse", by=_BY)
+    cause = f"deposit:{deposit.pk}:{deposit.credits}:reversed"
+    ledger.post_once(cause, list(_reversal(deposit, cause)), at=now)
+    audit.alarm(
+        audit.label(deposit), "credited_deposit_gone", amount=plain(deposit.amount)
+    )
+    if owner is not None and owner.state == Member.State.ACTIVE:
+        members.move(
+            owner,
+            Member.State.FROZEN,
+            by=_BY,
+            reason=f"a credited deposit was taken back by the chain: {deposit.txid}",
+        )
     return deposit
 
 
@@ -140,57 +198,43 @@ def claim(
     return deposit
 
 
-def _credit(deposit: Deposit, now: datetime) -> Deposit:
-    deposit.credited_at = now
-    deposit.save(update_fields=["credited_at"])
-    deposit = advance(deposit, "credit", by=_BY)
-    currency, cause = deposit.currency_id, f"deposit:{deposit.pk}:{deposit.credits}"
-    move = Move(
-        ledger.house(House.HOT, currency),
-        AVAILABLE,
-        _owner(deposit),
-        AVAILABLE,
-        deposit.amount,
-        Reason.DEPOSIT.value,
-        cause,
-    )
-    ledger.post_once(cause, [move], at=now)
+def _these(rows: Iterable[Deposit]) -> QuerySet[Deposit]:
+    keys = [row.pk for row in rows]
+    return Deposit.objects.filter(pk__in=keys).select_related("member")
+
+
+def _credits(rows: Sequence[Deposit]) -> dict[str, list[Move]]:
+    """Return what credits deposits of one currency, by cause."""
+    currency = rows[0].currency_id
+    hot = ledger.house(House.HOT, currency)
+    owners = {row.member_id for row in rows if row.member_id is not None}
+    accounts = ledger.accounts_of(member_ids=owners, currencies=[currency])
+    postings = {}
+    for row in rows:
+        if row.member_id is None:
+            owner = ledger.house(House.SUSPENSE, currency)
+        else:
+            owner = accounts[row.member_id, currency]
+        cause = f"deposit:{row.pk}:{row.credits}"
+        ends = (hot, AVAILABLE, owner, AVAILABLE)
+        postings[cause] = [Move(*ends, row.amount, Reason.DEPOSIT.value, cause)]
+    return postings
+
+
+def _tell(deposit: Deposit) -> None:
     if deposit.member is None:
         audit.alarm(audit.label(deposit), "deposit_of_nobody", address=deposit.address)
-    else:
-        notices.tell(
-            deposit.member,
-            notices.Event.DEPOSIT_CREDITED,
-            amount=plain(deposit.amount),
-            currency=currency.upper(),
-            txid=deposit.txid,
-        )
-    return deposit
-
-
-def _gone(deposit: Deposit, now: datetime) -> Deposit:
-    if deposit.state == State.SEEN:
-        return advance(deposit, "lose", by=_BY)
-    if deposit.state != State.CREDITED:
-        return deposit
-    owner = deposit.member and members.lock_member(deposit.member)
-    deposit = advance(deposit, "reverse", by=_BY)
-    cause = f"deposit:{deposit.pk}:{deposit.credits}:reversed"
-    ledger.post_once(cause, list(_take_back(deposit, cause)), at=now)
-    audit.alarm(
-        audit.label(deposit), "credited_deposit_gone", amount=plain(deposit.amount)
+        return
+    notices.tell(
+        deposit.member,
+        notices.Event.DEPOSIT_CREDITED,
+        amount=plain(deposit.amount),
+        currency=deposit.currency_id.upper(),
+        txid=deposit.txid,
     )
-    if owner is not None and owner.state == Member.State.ACTIVE:
-        members.move(
-            owner,
-            Member.State.FROZEN,
-            by=_BY,
-            reason=f"a credited deposit was taken back by the chain: {deposit.txid}",
-        )
-    return deposit
 
 
-def _take_back(deposit: Deposit, cause: str) -> Iterable[Move]:
+def _reversal(deposit: Deposit, cause: str) -> Iterable[Move]:
     """Yield what undoes a credit: from the owner what is there, else from the house."""
     currency, owner = deposit.currency_id, _owner(deposit)
     hot = ledger.house(House.HOT, currency)

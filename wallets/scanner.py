@@ -6,6 +6,10 @@ ones. It asks for everything since the block where the last scan ended, less a d
 below which nothing is expected to change; so what is told twice is met again, and
 recognised by its row. No notification is needed, and one only makes it look sooner.
 
+A node that is not well is heard, and not believed: no money moves by its word. One that
+loads its chain anew, or was set back to a copy of last week, has lost every payment
+since; it must neither take those back nor freeze their owners.
+
 Note [Turns]: what one scan heard may be older than what another has written. Each takes
 a turn first, and whoever finds that somebody else has taken one since stops writing.
 """
@@ -13,35 +17,30 @@ a turn first, and whoever finds that somebody else has taken one since stops wri
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from django.db.models import F, Q
+from django.db.models.functions import Greatest
 
 from exchange.lib import audit
 from exchange.lib.states import lock_row
 from exchange.lib.transactions import transaction
-from wallets import addresses
+from wallets import addresses, deposits
 from wallets.chains import NoChain, chain_of
-from wallets.chains.base import Chain, ChainError, Outpoint, Received
-from wallets.deposits import Policy, State, follow
-from wallets.models.currencies import Currency
+from wallets.chains.base import Chain, ChainError, Fate, Outpoint, Received
+from wallets.deposits import Policy, State
 from wallets.models.deposits import Deposit, DepositAddress, Scan
 
 log = logging.getLogger(__name__)
 
 DEPTH = 100  # blocks; no reorganisation is expected to reach deeper
 _AT_ONCE = 100  # deposits written in one transaction
+_FORGOTTEN_AFTER = timedelta(days=14)  # by mempools (-mempoolexpiry)
 
 
 class _Overtaken(Exception):
     """Somebody else has begun to scan since."""
-
-
-def scan_all(*, now: datetime) -> int:
-    """Scan every coin that has a chain here; return how many outputs were told."""
-    coins = Currency.objects.filter(kind=Currency.Kind.COIN).order_by("sort_order")
-    return sum(scan(code, now=now) for code in coins.values_list("code", flat=True))
 
 
 def scan(currency: str, *, now: datetime) -> int:
@@ -54,48 +53,58 @@ def scan(currency: str, *, now: datetime) -> int:
         chain = chain_of(currency)
     except NoChain:
         return 0
-    turn, start = _take_turn(currency)
+    scan = _take_turn(currency)
     try:
         complaints = chain.complaints(now=now)
         tip = chain.tip()
-        sighting = chain.since(start, depth=DEPTH)
+        if tip.height < scan.height:
+            complaints.append(f"the node is at {tip.height}, and was at {scan.height}")
+        sighting = chain.since(scan.block_hash, depth=DEPTH)
         told = {Outpoint(r.txid, r.vout): r for r in sighting.received}
-        told |= _fates(chain, currency, told)
+        told |= _fates(chain, currency, told, now)
     except ChainError as error:
         _note(currency, str(error), now=now)
         return 0
     try:
-        _write(currency, turn, list(told.values()), now)
-        _finish(currency, turn, sighting.until, tip.height, now)
+        _write(scan, list(told.values()), is_believed=not complaints, now=now)
+        _finish(scan, sighting.until, tip.height, now)
     except _Overtaken:
         log.info("%s: another scan has begun since", currency)
         return 0
+    if forgotten := _forgotten(currency, told):
+        complaints.append(f"its wallet forgot {forgotten} credited deposits: rescan it")
     _note(currency, "; ".join(complaints), now=now)
     return len(told)
 
 
-def _take_turn(currency: str) -> tuple[int, str]:
+def _take_turn(currency: str) -> Scan:
     with transaction():
         Scan.objects.get_or_create(currency_id=currency)
         Scan.objects.filter(pk=currency).update(turn=F("turn") + 1)
-        row = Scan.objects.get(pk=currency)
-    return row.turn, row.block_hash
+        return Scan.objects.get(pk=currency)
 
 
 def _fates(
-    chain: Chain, currency: str, told: dict[Outpoint, Received]
+    chain: Chain, currency: str, told: Mapping[Outpoint, Received], now: datetime
 ) -> dict[Outpoint, Received]:
     """Ask after the deposits that are open or young, and that the chain left out."""
-    open_or_young = Q(state__in=[State.SEEN, State.GONE]) | Q(
-        state=State.CREDITED, confirmations__lt=DEPTH
+    waiting = Q(state=State.SEEN) | Q(state=State.CREDITED, confirmations__lt=DEPTH)
+    # What is gone for good is asked for no more; if it comes again, it is told.
+    lately = Q(confirmations__gt=-DEPTH, seen_at__gt=now - _FORGOTTEN_AFTER)
+    rows = Deposit.objects.filter(
+        waiting | Q(state=State.GONE) & lately, currency=currency
     )
-    rows = Deposit.objects.filter(open_or_young, currency=currency).order_by("pk")
+    fates: dict[str, Fate | None] = {}
     found = {}
-    for deposit in rows:
+    for deposit in rows.order_by("pk"):
         point = Outpoint(deposit.txid, deposit.vout)
         if point in told:
             continue
-        fate = chain.fate(deposit.txid)
+        if deposit.txid not in fates:
+            fates[deposit.txid] = chain.fate(deposit.txid)
+        fate = fates[deposit.txid]
+        if fate is None and deposit.state == State.CREDITED:
+            continue  # no chain makes a wallet forget what it had
         found[point] = Received(
             txid=deposit.txid,
             vout=deposit.vout,
@@ -110,17 +119,45 @@ def _fates(
     return found
 
 
-def _write(currency: str, turn: int, told: Sequence[Received], now: datetime) -> None:
-    policy = Policy(currency)
+def _forgotten(currency: str, told: Mapping[Outpoint, Received]) -> int:
+    """Count the young credited deposits of which nothing is told, not even a fate."""
+    rows = Deposit.objects.filter(
+        currency=currency, state=State.CREDITED, confirmations__lt=DEPTH
+    )
+    return sum(Outpoint(*row) not in told for row in rows.values_list("txid", "vout"))
+
+
+def _write(
+    scan: Scan, told: Sequence[Received], *, is_believed: bool, now: datetime
+) -> None:
     for start in range(0, len(told), _AT_ONCE):
         part = told[start : start + _AT_ONCE]
+        _take_in(scan, part, is_believed=is_believed, now=now)
+        if is_believed:
+            _take_back(scan, [r for r in part if r.is_gone], now)
+
+
+def _take_in(
+    scan: Scan, part: Sequence[Received], *, is_believed: bool, now: datetime
+) -> None:
+    policy = Policy(scan.currency_id)
+    with transaction():
+        _lock_turn(scan)
+        _add_new(scan.currency_id, part, policy, now)
+        rows = _lock_deposits(scan.currency_id, part)
+        news = {Outpoint(r.txid, r.vout): r for r in part}
+        deposits.notice((row, news[point]) for point, row in rows.items())
+        if is_believed:
+            fresh = _lock_deposits(scan.currency_id, part)
+            deposits.credit_due(fresh.values(), policy, now=now)
+
+
+def _take_back(scan: Scan, gone: Sequence[Received], now: datetime) -> None:
+    for told in gone:
         with transaction():
-            _lock_turn(currency, turn)
-            _add_new(currency, part, policy, now)
-            rows = _lock_deposits(currency, part)
-            for received in part:
-                if deposit := rows.get(Outpoint(received.txid, received.vout)):
-                    follow(deposit, received, policy, now=now)
+            _lock_turn(scan)
+            for deposit in _lock_deposits(scan.currency_id, [told]).values():
+                deposits.take_back(deposit, now=now)
 
 
 def _add_new(
@@ -154,26 +191,27 @@ def _add_new(
 
 
 def _lock_deposits(currency: str, part: Sequence[Received]) -> dict[Outpoint, Deposit]:
+    points = {Outpoint(r.txid, r.vout) for r in part}
     rows = (
         Deposit.objects.select_for_update(no_key=True, of=("self",))
         .select_related("member")
         .filter(currency=currency, txid__in={r.txid for r in part})
         .order_by("pk")
     )
-    return {Outpoint(row.txid, row.vout): row for row in rows}
+    found = {Outpoint(row.txid, row.vout): row for row in rows}
+    return {point: row for point, row in found.items() if point in points}
 
 
-def _finish(currency: str, turn: int, until: str, height: int, now: datetime) -> None:
+def _finish(scan: Scan, until: str, height: int, now: datetime) -> None:
     with transaction():
-        _lock_turn(currency, turn)
-        Scan.objects.filter(pk=currency).update(
-            block_hash=until, height=height, scanned_at=now
+        _lock_turn(scan)
+        Scan.objects.filter(pk=scan.pk).update(
+            block_hash=until, height=Greatest(F("height"), height), scanned_at=now
         )
 
 
-def _lock_turn(currency: str, turn: int) -> None:
-    row = lock_row(Scan(pk=currency))
-    if row.turn != turn:
+def _lock_turn(scan: Scan) -> None:
+    if lock_row(scan).turn != scan.turn:
         raise _Overtaken
 
 

@@ -12,10 +12,17 @@ from wallets.queries import coin_codes
 from wallets.solvency import publish
 
 
-@shared_task(name="wallets.scan_chains", expires=4)
-def scan_chains(**_ignored: object) -> int:
-    """Look for what was paid to us."""
-    return scanner.scan_all(now=timezone.now())
+@shared_task(name="wallets.scan_chains", expires=3)
+def scan_chains(**_ignored: object) -> None:
+    """Have every coin looked through, each by a job of its own."""
+    for currency in coin_codes():
+        scan_chain.delay(currency=currency)
+
+
+@shared_task(name="wallets.scan_chain", expires=3)
+def scan_chain(*, currency: str, **_ignored: object) -> int:
+    """Look for what was paid to us in one coin."""
+    return scanner.scan(currency, now=timezone.now())
 
 
 @shared_task(name="wallets.prove_solvency", expires=600)

@@ -42,6 +42,10 @@ class Place:
     def scan(self) -> int:
         return scanner.scan(COIN, now=timezone.now())
 
+    def wallets(self) -> list[str]:
+        """Return the options by which a node begins with its wallets."""
+        return ["-wallet=world", f"-wallet={self.chain.url.rpartition('/')[2]}"]
+
     def deposits(self) -> list[Deposit]:
         return list(Deposit.objects.order_by("pk"))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from accounts.models.members import Member
 from exchange.lib.errors import Refused
 from exchange.lib.models import AuditRecord
 from exchange.lib.transactions import transaction
-from tests.nodes import Node, RegtestWorld
+from tests.nodes import Node, RegtestWorld, running
 from tests.wallets.places import (
     COIN,
     Place,
@@ -21,7 +23,7 @@ from tests.wallets.places import (
     regtest_place,
     rules,
 )
-from wallets import addresses, deposits, ledger, queries, scanner
+from wallets import addresses, deposits, ledger, queries, scanner, tasks
 from wallets.chains.base import Payment
 from wallets.models.deposits import Deposit, DepositAddress, Scan
 from wallets.models.ledger import Entry
@@ -220,6 +222,7 @@ def test_what_comes_back_is_credited_again(alice: Member) -> None:
     place.scan()
     place.world.reorganise(2)
     place.world.evict(txid)
+    place.mine(2)
     place.scan()
     (deposit,) = place.deposits()
     assert deposit.state == "reversed"
@@ -231,6 +234,109 @@ def test_what_comes_back_is_credited_again(alice: Member) -> None:
     deposit.refresh_from_db()
     assert (deposit.state, deposit.credits) == ("credited", 2)
     assert held(alice) == 1
+
+
+@pytest.mark.promise("F-36", "W-32")
+def test_a_node_that_is_behind_where_it_was_is_not_believed(
+    alice: Member, bob: Member
+) -> None:
+    """As when it loads its chain anew, or was set back to a copy of last week."""
+    place = practice_place()
+    rules(("0", 2))
+    txid = place.pay(alice, "1")
+    place.mine(9)
+    place.scan()
+    later = place.pay(bob, "2")
+    place.world.reorganise(9)
+    place.world.evict(txid)
+    place.mine(3)
+    place.scan()
+    credited, seen = place.deposits()
+    assert state_of(credited) == ("credited", 0)
+    assert (seen.txid, *state_of(seen)) == (later, "seen", 3)
+    assert [held(alice), held(bob)] == [1, 0]
+    assert "was at" in Scan.objects.get(pk=COIN).problem
+    alice.refresh_from_db()
+    assert alice.state == "active"
+
+    place.mine(6)  # it is where it was: now it is believed
+    place.scan()
+    assert state_of(credited)[0] == "reversed"
+    assert [held(alice), held(bob)] == [0, 2]
+    assert Scan.objects.get(pk=COIN).problem == ""
+
+
+@pytest.mark.node
+@pytest.mark.promise("F-36", "W-32")
+def test_a_node_set_back_to_an_older_copy_takes_nothing_back(
+    tmp_path: Path, settings: Any, alice: Member
+) -> None:
+    """Its wallet knows nothing of what came since, however far the chain grows."""
+    with running(tmp_path / "node") as node:
+        place = regtest_place(node, RegtestWorld(node), settings)
+        rules(("0", 2))
+        address = place.address(alice)
+        node.stop()
+        shutil.copytree(tmp_path / "node", tmp_path / "copy")
+        node.start(*place.wallets())
+        place.world.pay(Payment(address, Decimal(1)))
+        place.mine(2)
+        place.scan()
+        assert held(alice) == 1
+
+        node.stop()
+        shutil.rmtree(tmp_path / "node")
+        shutil.copytree(tmp_path / "copy", tmp_path / "node")
+        node.start(*place.wallets())
+        place.scan()
+        assert "was at" in Scan.objects.get(pk=COIN).problem
+        place.mine(5)
+        place.scan()
+
+    (deposit,) = place.deposits()
+    assert deposit.state == "credited"
+    assert held(alice) == 1
+    assert "forgot 1" in Scan.objects.get(pk=COIN).problem
+    alice.refresh_from_db()
+    assert alice.state == "active"
+
+
+@pytest.mark.promise("W-32")
+def test_each_coin_is_scanned_by_a_job_of_its_own(
+    alice: Member, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = practice_place()
+    rules(("0", 1))
+    place.pay(alice, "1")
+    place.mine()
+    settings.CHAIN_URLS = {"btc": "http://u:p@127.0.0.1:1"}
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(tasks.scan_chain, "delay", lambda **terms: asked.append(terms))
+    tasks.scan_chains()
+    assert {"currency": COIN} in asked
+    for terms in asked:
+        tasks.scan_chain(**terms)
+        tasks.scan_chain(**terms)
+    assert held(alice) == 1
+    assert Scan.objects.get(pk="btc").problem
+    assert not Scan.objects.get(pk=COIN).problem
+
+
+@pytest.mark.promise("W-25", "W-26")
+def test_a_scanner_that_was_away_for_a_day_catches_up(
+    place: Place, alice: Member, bob: Member
+) -> None:
+    rules(("0", 2))
+    place.pay(alice, "1")
+    place.mine()
+    place.scan()
+    place.mine(70)
+    place.pay(bob, "2")
+    place.mine(74)  # more than is looked through twice
+    place.scan()
+    assert [held(alice), held(bob)] == [1, 2]
+    place.scan()
+    assert Entry.objects.count() == 2
 
 
 @pytest.mark.promise("W-32", "F-31")
@@ -276,7 +382,7 @@ def test_a_scan_that_was_overtaken_writes_nothing(
 
 
 @pytest.mark.promise("F-36")
-@pytest.mark.parametrize("step", ["_add_new", "follow", "_finish"])
+@pytest.mark.parametrize("step", ["_add_new", "_take_in", "_take_back", "_finish"])
 def test_a_scan_that_dies_is_done_again(
     place: Place, alice: Member, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

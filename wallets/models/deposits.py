@@ -141,6 +141,7 @@ class Scan(models.Model):
     )
     # Where the next scan begins; empty for the chain's beginning.
     block_hash = models.CharField(max_length=64, blank=True)
+    # The highest its node ever was at: lower, it is not believed.
     height = models.PositiveIntegerField(default=0)
     # Raised by every scan: whoever finds another number than theirs stops writing.
     turn = models.PositiveBigIntegerField(default=0)
