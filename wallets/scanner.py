@@ -171,7 +171,7 @@ def _add_new(
         currency=currency, address__in={r.address for r in fresh}
     )
     owners = {row.address: row for row in rows.order_by("pk")}
-    Deposit.objects.bulk_create(
+    new = (
         Deposit(
             currency_id=currency,
             member_id=owners[r.address].member_id if r.address in owners else None,
@@ -186,6 +186,7 @@ def _add_new(
         for r in fresh
         if r.address in owners or not addresses.is_houses(currency, r.address)
     )
+    Deposit.objects.bulk_create(new, ignore_conflicts=True)
     used = [row.pk for row in owners.values()]
     DepositAddress.objects.filter(pk__in=used, is_used=False).update(is_used=True)
 

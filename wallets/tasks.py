@@ -19,7 +19,7 @@ def scan_chains(**_ignored: object) -> None:
         scan_chain.delay(currency=currency)
 
 
-@shared_task(name="wallets.scan_chain", expires=3)
+@shared_task(name="wallets.scan_chain", expires=6)
 def scan_chain(*, currency: str, **_ignored: object) -> int:
     """Look for what was paid to us in one coin."""
     return scanner.scan(currency, now=timezone.now())

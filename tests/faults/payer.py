@@ -8,12 +8,13 @@ what it runs, so that what it runs knows of no steps.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import django
+
+from tests.faults.dying import always, die_after
 
 
 def main(step: str, currency: str) -> None:
@@ -27,37 +28,21 @@ def main(step: str, currency: str) -> None:
 
     chain = chain_of(currency)
     places: dict[str, tuple[object, str, Callable[..., bool]]] = {
-        "claimed": (payouts, "_begin", _always),
-        "signed": (signing, "sign", _always),
+        "claimed": (payouts, "_begin", always),
+        "signed": (signing, "sign", always),
         # Inside of the transaction that commits what was signed.
-        "writing": (payouts, "_write_down", _always),
-        "stored": (payouts, "_commit", _always),
-        "broadcast": (type(chain), "broadcast", _always),
-        "recorded": (payouts, "_note_sent", _always),
+        "writing": (payouts, "_write_down", always),
+        "stored": (payouts, "_commit", always),
+        "broadcast": (type(chain), "broadcast", always),
+        "recorded": (payouts, "_note_sent", always),
         # Inside of the transaction that books what was confirmed.
         "confirming": (states, "advance_all", _is_last_move),
-        "confirmed": (payouts, "_confirm", _always),
-        "bumped": (payouts, "_bump", _always),
+        "confirmed": (payouts, "_confirm", always),
+        "bumped": (payouts, "_bump", always),
     }
     if step in places:
-        _die_after(*places[step])
+        die_after(*places[step])
     payouts.run(currency, now=timezone.now())
-
-
-def _die_after(owner: object, name: str, is_it: Callable[..., bool]) -> None:
-    deed = getattr(owner, name)
-
-    def deadly(*args: Any, **terms: Any) -> Any:
-        result = deed(*args, **terms)
-        if is_it(*args):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    setattr(owner, name, deadly)
-
-
-def _always(*_args: Any) -> bool:
-    return True
 
 
 def _is_last_move(*args: Any) -> bool:
