@@ -14,7 +14,7 @@ so that one of ours that jumps shortens none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -171,10 +171,6 @@ class Source:
     @property
     def actor(self) -> str:
         return f"token:{self.token.pk}" if self.token else "member"
-
-
-# Other apps may speak against a withdrawal, by the codes of DOUBTS.
-doubters: list[Callable[[Member, Withdrawal], Iterator[str]]] = []
 
 
 def rules_of(currency: str) -> Rules:
@@ -447,8 +443,6 @@ def _doubts(
         yield "velocity"
     if deposits.shaky_of(member):
         yield "shaky_deposit"
-    for doubter in doubters:
-        yield from doubter(member, withdrawal)
 
 
 def _withdrawn(member: Member, *, since: datetime) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -82,6 +82,3 @@ def place(request: pytest.FixtureRequest, db: None, settings: Any) -> Iterator[P
         return
     node = request.getfixturevalue("node")
     yield regtest_place(node, request.getfixturevalue("regtest_world"), settings)
-
-
-Scan = Callable[[], int]

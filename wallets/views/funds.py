@@ -81,7 +81,6 @@ def deposit(request: HttpRequest, code: str) -> HttpResponse:
         "tiers": rules.tiers.order_by("amount_from") if rules else (),
         "problem": Scan.objects.filter(pk=code).exclude(problem="").exists(),
         "deposits": deposits.of(member, code)[:_ROWS],
-        "explorer": rules.explorer if rules else "",
     }
     try:
         chain = chain_of(code)
