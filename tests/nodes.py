@@ -56,6 +56,8 @@ class Node:
                 "-fallbackfee=0.0001",
                 "-nodebuglogfile",
                 "-mempoolreplacement=1",  # as in bitcoind; litecoind's default is no
+                # Never: from height 432 on, a block would want one that pegs in.
+                "-vbparams=mweb:-2:0",
                 *options,
             ],
             stdout=subprocess.DEVNULL,
