@@ -126,6 +126,8 @@ def command(data: Path, *, durable: bool = True) -> list[str]:
     }
     if not durable:
         settings |= {"fsync": "off", "full_page_writes": "off"}
+        # Two crowds of fifty threads, of tests that run side by side, and some more.
+        settings |= {"max_connections": "250"}
     options = [part for name in settings for part in ("-c", f"{name}={settings[name]}")]
     cluster = _cluster(data)
     return [*_as_account(cluster), _binary("postgres"), "-D", str(cluster), *options]

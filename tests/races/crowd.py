@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Barrier, BrokenBarrierError
 from typing import TypeVar
 
 from django.db import connection
@@ -25,7 +25,12 @@ def at_once(*deeds: Callable[[], T]) -> list[T | ExchangeError]:
     start = Barrier(len(deeds), timeout=_SECONDS_MAX)
 
     def run(deed: Callable[[], T]) -> T | ExchangeError:
-        connection.ensure_connection()  # beforehand: it would take longer than the deed
+        try:
+            # Beforehand: it would take longer than the deed.
+            connection.ensure_connection()
+        except BaseException:
+            start.abort()  # nobody waits for somebody who does not come
+            raise
         start.wait()
         try:
             return deed()
@@ -36,7 +41,12 @@ def at_once(*deeds: Callable[[], T]) -> list[T | ExchangeError]:
 
     with ThreadPoolExecutor(len(deeds)) as pool:
         runs = [pool.submit(run, deed) for deed in deeds]
-        return [each.result(timeout=_SECONDS_MAX) for each in runs]
+        wait(runs, timeout=_SECONDS_MAX)
+        failures = [each.exception(timeout=0) for each in runs]
+        for failure in failures:  # what broke the start, not that it was broken
+            if failure is not None and not isinstance(failure, BrokenBarrierError):
+                raise failure
+        return [each.result(timeout=0) for each in runs]
 
 
 def count(results: list[T | ExchangeError], kind: type) -> int:
