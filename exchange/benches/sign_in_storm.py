@@ -1,15 +1,16 @@
 """
 The sign-in storm: what orders feel of hundreds who try to sign in at once.
 
-Signed orders come at a steady rate, first in quiet, then while strangers sign in at the
+Signed orders come at a steady rate, in quiet and then while strangers sign in at the
 same web process, 500 a second: unknown members, wrong passwords, each from an address
 of its own, each worth a whole hash. An order's latency counts from when it should have
 been sent, so that a server which stalls cannot hide it.
 
 "Does not slow trading" means: with the storm, p50 and p99 are at most twice what they
-are without it, and 25 ms more; and every order is taken. What happens when the
-strangers send as fast as they are answered is measured, too; that is a flood, and for
-the proxy to stop.
+are without it, and 25 ms more; and every order is taken. Quiet is measured before and
+after, and the calmer one counts: a hiccup of the machine must not excuse the storm.
+What happens when the strangers send as fast as they are answered is measured, too; that
+is a flood, and for the proxy to stop.
 """
 
 from __future__ import annotations
@@ -62,19 +63,22 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         bots = [Bot(member) for member in world.people()]
         with serving(1, **proxied) as server:
             _trade(server, bots, 2)
-            quiet = _trade(server, bots, seconds)
+            quiet_before = _trade(server, bots, seconds)
             with _strangers(_storm, server, seconds) as storming:
                 in_storm = _trade(server, bots, seconds)
             with _strangers(_flood, server, seconds) as flooding:
                 in_flood = _trade(server, bots, seconds)
-    before, storm, flood = map(_as_json, (quiet, in_storm, in_flood))
+            quiet_after = _trade(server, bots, seconds)
+    found = (quiet_before, in_storm, in_flood, quiet_after)
+    first, storm, flood, last = map(_as_json, found)
+    before = min(first, last, key=lambda each: float(each["p99_ms"]))
     return {
         "bench": "sign_in_storm",
         "rate": round(storming.total() / (seconds + _AHEAD_SECONDS)),
         "rate_wanted": SIGN_INS_PER_SECOND,
         "unit": "sign-ins/s",
         "ok": all(_is_unmoved(before[cut], storm[cut]) for cut in ("p50_ms", "p99_ms"))
-        and all(set(each[0]) == {201} for each in (quiet, in_storm, in_flood)),
+        and all(set(answers) == {201} for answers, _ in found),
         "wanted": f"at most {FACTOR_MAX} times as long and {EXTRA_MS_MAX} ms",
         "orders_per_second": ORDERS_PER_SECOND,
         "quiet": before,
