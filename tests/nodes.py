@@ -58,6 +58,8 @@ class Node:
                 "-mempoolreplacement=1",  # as in bitcoind; litecoind's default is no
                 # Never: from height 432 on, a block would want one that pegs in.
                 "-vbparams=mweb:-2:0",
+                # It ends once it has closed what is idle: thirty seconds, unless told.
+                "-rpcservertimeout=5",
                 *options,
             ],
             stdout=subprocess.DEVNULL,

@@ -44,7 +44,8 @@ from wallets.chains.base import (
 )
 
 _TIMEOUT_SECONDS = 20
-_REST_SECONDS_MAX = 20  # the nodes close a connection after thirty seconds
+# The nodes close a connection after thirty seconds, and wait for it before they end.
+_REST_SECONDS_MAX = 2
 _TARGET_BLOCKS = 6
 _TIP_AGE_MAX = timedelta(minutes=60)
 _SATOSHI = unit(8)
