@@ -363,6 +363,12 @@ for _code, _url in CHAIN_URLS.items():
             f"{_code.upper()}_RPC_URL must read http://user:password@host:port/wallet/…"
         )
 
+# Where cold storage is, so that the database cannot say it: BTC_COLD_ADDRESSES=one,two
+COLD_ADDRESSES = {
+    code: tuple(text.replace(",", " ").split())
+    for code, text in env.secrets_ending("_COLD_ADDRESSES").items()
+}
+
 # What each hot wallet may pay out at most, whatever the database says: btc:5,ltc:400
 HOT_WALLET_OUT_PER_HOUR = env.amounts("HOT_WALLET_OUT_PER_HOUR")
 HOT_WALLET_OUT_PER_DAY = env.amounts("HOT_WALLET_OUT_PER_DAY")

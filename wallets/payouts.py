@@ -56,6 +56,7 @@ from wallets.models.withdrawals import (
     SpentCoin,
     Withdrawal,
 )
+from wallets.solvency import assets
 
 AT_ONCE = 500
 # Of those that wait, how many are looked at for some that can be paid.
@@ -256,6 +257,9 @@ def _claim(chain: Chain, rules: Rules, now: datetime) -> Payout | None:
         return None
     if chain.complaints(now=now):
         hot.note_trouble(currency, Trouble.NODE_UNWELL, now=now)
+        return None
+    if assets.is_uncovered(currency):
+        hot.note_trouble(currency, Trouble.UNCOVERED, now=now)
         return None
     try:
         rate = signing.fee_rate(chain, rules)

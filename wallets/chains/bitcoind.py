@@ -15,7 +15,8 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -158,6 +159,35 @@ class Bitcoind:
             for row in self._read("listunspent", 1)
             if row["spendable"]
         ]
+
+    def held(self) -> dict[str, Decimal]:
+        """
+        Return what the wallet holds, by address: what is confirmed, and change of its
+        own that waits for a block.
+        """
+        rows = self._read("listunspent", 0)
+        return _by_address(
+            (row.get("address", ""), row["amount"])
+            for row in rows
+            if row["spendable"] and (row["confirmations"] > 0 or row.get("safe"))
+        )
+
+    def unspent_of(self, addresses: Sequence[str]) -> Unspent | None:
+        """
+        Return what the chain has at addresses that may be anybody's; None where none
+        are given. It reads all unspent outputs: minutes on a large chain.
+        """
+        if not addresses:
+            return None
+        wanted = [f"addr({address})" for address in addresses]
+        told = self._read("scantxoutset", "start", wanted)
+        if not told["success"]:
+            raise RpcRefused("The scan of unspent outputs was broken off.")
+        amounts = _by_address(
+            (row["desc"].partition("(")[2].partition(")")[0], row["amount"])
+            for row in told["unspents"]
+        )
+        return Unspent(told["bestblock"], amounts)
 
     def fee_rate(self) -> Decimal | None:
         try:
@@ -381,6 +411,14 @@ class Bitcoind:
         return line
 
 
+@dataclass(frozen=True, slots=True)
+class Unspent:
+    """What the chain has at addresses, as of a block."""
+
+    block_hash: str
+    amounts: dict[str, Decimal]
+
+
 class _Line:
     """One connection to a node, closed with whoever held it."""
 
@@ -432,6 +470,13 @@ def _received(row: dict[str, Any], mempool: set[str]) -> Received:
         block_hash=row.get("blockhash", "") if confirmations > 0 else "",
         is_gone=confirmations <= 0 and not is_waiting,
     )
+
+
+def _by_address(rows: Iterable[tuple[str, Any]]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for address, amount in rows:
+        found[address] = found.get(address, Decimal(0)) + Decimal(amount)
+    return found
 
 
 def _address(script: dict[str, Any]) -> str:

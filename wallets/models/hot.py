@@ -28,6 +28,7 @@ class HotWallet(models.Model):
         TOO_FEW_COINS = "too_few_coins", _("The hot wallet waits to be refilled.")
         FEE_ABSURD = "fee_absurd", _("The network asks for too high a fee.")
         LIMIT_REACHED = "limit_reached", _("The wallet has paid out its limit.")
+        UNCOVERED = "uncovered", _("We hold less of this coin than we owe.")
 
     class Pause(models.TextChoices):
         SENT_WITHOUT_US = "sent_without_us", _("The wallet sent something without us.")

@@ -1,17 +1,18 @@
 """
 What we hold, said by somebody other than our books.
 
-A currency's source scans a node at one height, or collects signed messages of a cold
-storage; it is registered in `sources` by who knows the chain. Each run asks all of
-them, and what they say is bound into the manifest beside what we owe. Nothing here can
-leave a statement out, and where the holdings do not cover the debts there is an alarm,
-a red page, and `uncovered()` for whoever must stop paying out.
+A currency's source scans a node at one height (see `nodes`), or is registered in
+`sources` by who knows it. Each run asks all of them, and what they say is bound into
+the manifest beside what we owe. Nothing here can leave a statement out, and where the
+holdings do not cover the debts there is an alarm, a red page, and payouts that wait:
+they ask `is_uncovered`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Protocol
@@ -81,16 +82,16 @@ class Source(Protocol):
         """
 
 
-sources: dict[str, Source] = {}  # by currency
+sources: dict[str, Source] = {}  # by currency, of those that are no nodes
 
 
-def collect(*, challenge: str) -> dict[str, Statement]:
+def collect(asked: Mapping[str, Source], *, challenge: str) -> dict[str, Statement]:
     """
     Ask every source. One that does not answer is an alarm, and its currency is shown
     without a statement.
     """
     found = {}
-    for currency, source in sorted(sources.items()):
+    for currency, source in sorted(asked.items()):
         try:
             found[currency] = source.state(challenge=challenge)
         except UpstreamError as error:
@@ -106,3 +107,8 @@ def uncovered() -> list[Root]:
         return []
     rows = newest.roots.select_related("statement").order_by("currency_id")
     return [root for root in rows if root.is_covered is False]
+
+
+def is_uncovered(currency: str) -> bool:
+    """Say whether the newest proof shows less of a currency than we owe."""
+    return any(root.currency_id == currency for root in uncovered())

@@ -27,7 +27,7 @@ from exchange.lib.errors import Busy, Conflict
 from exchange.lib.money import plain
 from exchange.lib.transactions import transaction
 from wallets.models.solvency import Proof, Root, Statement
-from wallets.solvency import assets, manifest, places, planting, snapshot, tree
+from wallets.solvency import assets, manifest, nodes, places, planting, snapshot, tree
 from wallets.solvency.planting import Debts, Grown, Handles, Plot
 from wallets.solvency.snapshot import Snapshot
 
@@ -71,8 +71,11 @@ def prove(*, now: datetime) -> Proof:
         if previous and not proof.snapshot > previous.snapshot:
             raise AlreadyProven
         seed = secrets.token_bytes(32)
+        # Before the books are read: what is paid out meanwhile is missing in both, and
+        # nothing is credited that was in no block yet a moment ago.
+        asked = nodes.sources() | assets.sources
+        stated = assets.collect(asked, challenge=proof.salt)
         books = snapshot.take(salt=proof.salt)
-        stated = assets.collect(challenge=proof.salt)
         with _folder(proof) as folder:
             _write_handles(folder / "handles", books.handles)
             plots = _plots(proof, books, seed=seed, folder=folder)
