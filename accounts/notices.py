@@ -55,14 +55,20 @@ class Event(models.TextChoices):
     BENEFICIARY_ADDED = "beneficiary_added", _("New beneficiary in your address book")
     WITHDRAWAL_PLACED = "withdrawal_placed", _("Withdrawal asked for")
     WITHDRAWAL_REFUSED = "withdrawal_refused", _("Withdrawal refused")
+    TRANSFER_SENT = "transfer_sent", _("Transfer to another member")
+    BALANCE_ADJUSTED = "balance_adjusted", _("Correction of your balance")
     # The rest is a matter of taste.
     IDENTITY_DECIDED = "identity_decided", _("Identity check decided")
     TICKET_ANSWERED = "ticket_answered", _("Answer to a support ticket")
     DEPOSIT_CREDITED = "deposit_credited", _("Deposit credited")
+    TRANSFER_RECEIVED = "transfer_received", _("Transfer from another member")
 
 
 OPTIONAL = frozenset(
-    {Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED, Event.DEPOSIT_CREDITED}
+    {
+        *(Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED),
+        *(Event.DEPOSIT_CREDITED, Event.TRANSFER_RECEIVED),
+    }
 )
 # What only somebody inside the account can have done. Elsewhere nothing has happened
 # yet that freezing would stop, or it is too late for it.
@@ -72,7 +78,7 @@ _WITH_FREEZE = frozenset(
         *(Event.FACTOR_ADDED, Event.FACTOR_REMOVED, Event.FACTOR_LOST),
         *(Event.KEY_ISSUED, Event.KEY_CHANGED),
         *(Event.EXPORTED, Event.PROFILE_CHANGED),
-        *(Event.BENEFICIARY_ADDED, Event.WITHDRAWAL_PLACED),
+        *(Event.BENEFICIARY_ADDED, Event.WITHDRAWAL_PLACED, Event.TRANSFER_SENT),
     }
 )
 

@@ -36,6 +36,8 @@ SMS_PER_ADDRESS = 10
 _TIMES = {"cancels": 2}
 # Decoding a picture costs up to a second.
 UPLOADS_PER_MEMBER = 12
+# E-mail addresses a member tries to pay whom they never paid.
+STRANGERS_PER_MEMBER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,11 @@ def count_enrolment_sms(
 def count_upload(*, member_id: int, now: datetime) -> None:
     """Count a file this member sends, before anybody looks into it."""
     _count(f"upload:{member_id}", UPLOADS_PER_MEMBER, now)
+
+
+def count_stranger(member_id: int, *, now: datetime) -> None:
+    """Count an address that may be nobody's, before it is said. Raises LimitReached."""
+    _count(f"stranger:{member_id}", STRANGERS_PER_MEMBER, now)
 
 
 def client_address(meta: dict[str, str]) -> str:

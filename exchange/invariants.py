@@ -4,9 +4,8 @@ What is always true: I-1 to I-20 of the reference, as far as their subjects exis
 Each check returns the rows that break it. Run by `manage.py audit`, by a job, after
 every fault test and after every database test. A break is never repaired here.
 
-Not here: I-13, which needs a node to ask (`wallets.reconcile`), and I-19 (nothing but
-demo grants is issued yet). I-3 and I-16 are held by the database itself, too; I-15 by
-unique keys; I-17 by the tests of the streams.
+Not here: I-13, which needs a node to ask (`wallets.reconcile`). I-3 and I-16 are held
+by the database itself, too; I-15 by unique keys; I-17 by the tests of the streams.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-1", markets.trades_unlike_entries),
     ("R-54", books.entries_too_fine),
     ("I-2", books.balances_unlike_entries),
+    ("I-2", books.transfers_unlike_entries),
     ("I-3", books.below_zero),
     ("I-4", markets.locks_without_orders),
     ("I-5", markets.orders_unlike_trades),
@@ -42,6 +42,8 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-11", books.withdrawals_unlike_payouts),
     ("I-11", books.withdrawals_unlike_entries),
     ("I-18", books.payouts_unlike_entries),
+    ("I-19", books.adjustments_unlike_entries),
+    ("I-19", books.issued_otherwise),
     ("open-orders", markets.miscounted_open_orders),
     ("I-12", books.deposits_unlike_entries),
     ("candles", markets.candles_unlike_trades),

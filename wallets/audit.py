@@ -237,6 +237,79 @@ def payouts_unlike_entries() -> Found:
     )
 
 
+def transfers_unlike_entries() -> Found:
+    """I-2: each transfer was booked once, from its sender to its recipient."""
+    return _rows(
+        f"""
+        WITH booked AS (
+            SELECT * FROM ({moved("transfer")}) AS moved (reference, reason,
+                currency_id, source, target, amount)
+        ), told AS (
+            SELECT 'transfer:' || id AS reference, currency_id,
+                sender_id || '/a' AS source, recipient_id || '/a' AS target, amount
+            FROM wallets_transfer
+        )
+        SELECT reference, booked.source, booked.target, booked.amount, told.amount
+        FROM booked FULL JOIN told USING (reference)
+        WHERE (booked.currency_id, booked.source, booked.target, booked.amount)
+            IS DISTINCT FROM (told.currency_id, told.source, told.target, told.amount)
+        """
+    )
+
+
+def adjustments_unlike_entries() -> Found:
+    """
+    I-19: each correction that was booked was approved by a second operator, and booked
+    once, between the account it names and the house's equity; and nothing else was.
+    """
+    return _rows(
+        f"""
+        WITH booked AS (
+            SELECT * FROM ({moved("adjustment")}) AS moved (reference, reason,
+                currency_id, source, target, amount)
+        ), approved AS (
+            SELECT 'adjustment:' || id AS reference, currency_id, abs(amount) AS amount,
+                coalesce(member_id::text, 'suspense') || '/a' AS account, amount > 0
+                AS is_credit
+            FROM wallets_adjustment
+            WHERE state = 'booked' AND decider_id <> proposer_id
+        ), due AS (
+            SELECT reference, currency_id, amount,
+                CASE WHEN is_credit THEN 'adjustments/a' ELSE account END AS source,
+                CASE WHEN is_credit THEN account ELSE 'adjustments/a' END AS target
+            FROM approved
+        )
+        SELECT reference, booked.source, booked.target, booked.amount, due.amount
+        FROM booked FULL JOIN due USING (reference)
+        WHERE (booked.currency_id, booked.source, booked.target, booked.amount)
+            IS DISTINCT FROM (due.currency_id, due.source, due.target, due.amount)
+        UNION ALL
+        SELECT 'adjustment:' || id, NULL, NULL, amount, NULL FROM wallets_adjustment
+        WHERE state = 'booked' AND decider_id IS NOT DISTINCT FROM proposer_id
+        """
+    )
+
+
+def issued_otherwise() -> Found:
+    """
+    I-19: the equity of the house moves by corrections and demo grants only, and out of
+    custody members get deposits only.
+    """
+    return _rows(
+        """
+        SELECT entry.id, entry.reason, source.house, target.house, entry.amount
+        FROM wallets_entry AS entry
+        JOIN wallets_account AS source ON source.id = entry.source_id
+        JOIN wallets_account AS target ON target.id = entry.target_id
+        WHERE 'adjustments' IN (source.house, target.house)
+                AND entry.reason <> 'adjustment'
+            OR 'grants' IN (source.house, target.house) AND entry.reason <> 'grant'
+            OR source.house IN ('hot', 'warm', 'cold', 'bank')
+                AND target.member_id IS NOT NULL AND entry.reason <> 'deposit'
+        """
+    )
+
+
 def moved(*reasons: str) -> str:
     """
     Return SQL with (reference, reason, currency_id, source, target, amount) for each

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts import closing, exports
 from accounts.models.members import Member
 from exchange.lib.money import ZERO, plain
-from wallets import queries
+from wallets import queries, transfers
+from wallets.models.adjustments import Adjustment
 from wallets.models.deposits import Deposit
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 
@@ -30,6 +32,7 @@ _WITHDRAWAL = (
     *("id", "currency_id", "beneficiary_id", "destination", "amount", "fee", "net"),
     *("state", "client_id", "note", "created_at", "updated_at", "txid"),
 )
+_ADJUSTMENT = ("id", "currency_id", "amount", "reason", "decided_at")
 
 
 def install() -> None:
@@ -41,6 +44,8 @@ def install() -> None:
     exports.parts["deposits"] = _deposits
     exports.parts["beneficiaries"] = _beneficiaries
     exports.parts["withdrawals"] = _withdrawals
+    exports.parts["transfers"] = _transfers
+    exports.parts["adjustments"] = _adjustments
 
 
 def what_is_left(member: Member) -> Iterator[str]:
@@ -74,8 +79,34 @@ def _withdrawals(member: Member) -> Iterator[dict[str, Any]]:
     yield from _rows(Withdrawal, member, *_WITHDRAWAL)
 
 
+def _transfers(member: Member) -> Iterator[dict[str, Any]]:
+    """Yield what was sent and received, with the other member's number only."""
+    for row in transfers.rows_of(member).order_by("pk"):
+        is_sent = row.sender_id == member.pk
+        yield {
+            "id": row.pk,
+            "at": row.at,
+            "direction": "sent" if is_sent else "received",
+            "member": (row.recipient if is_sent else row.sender).sn,
+            "currency_id": row.currency_id,
+            "amount": plain(row.amount),
+            "note": row.note,
+            "client_id": row.client_id if is_sent else None,
+        }
+
+
+def _adjustments(member: Member) -> Iterator[dict[str, Any]]:
+    """Yield the corrections that were booked; the rest never came to the account."""
+    rows = Adjustment.objects.filter(member=member, state="booked")
+    yield from _values(rows, *_ADJUSTMENT)
+
+
 def _rows(model: Any, member: Member, *columns: str) -> Iterator[dict[str, Any]]:
-    for row in model.objects.filter(member=member).order_by("pk").values(*columns):
+    yield from _values(model.objects.filter(member=member), *columns)
+
+
+def _values(rows: QuerySet[Any], *columns: str) -> Iterator[dict[str, Any]]:
+    for row in rows.order_by("pk").values(*columns):
         yield {
             name: plain(value) if isinstance(value, Decimal) else value
             for name, value in row.items()

@@ -238,6 +238,18 @@ def lock(*, member_id: int, currencies: Iterable[str]) -> None:
         )
 
 
+@transaction_required
+def lock_house(account_id: int) -> None:
+    """
+    Lock an account of the house against others who lock it so: for corrections, which
+    must not go below its sum. Postings do not wait for it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM wallets_account WHERE id = %s FOR NO KEY UPDATE", [account_id]
+        )
+
+
 def locking(*, wanted: str, reason: Reason) -> str:
     """
     Return SQL that sets funds aside, to be spliced into a WITH clause.
@@ -279,7 +291,7 @@ def grant(
     Raises UnknownCurrency, BadAmount. Where real money is held, callers must refuse
     before.
     """
-    _demand_sound(currency, amount)
+    demand_sound(currency, amount)
     with transaction():
         move = Move(
             house(House.GRANTS, currency),
@@ -293,7 +305,10 @@ def grant(
         return post([move], at=now)[0]
 
 
-def _demand_sound(code: str, amount: Decimal) -> None:
+def demand_sound(code: str, amount: Decimal) -> None:
+    """
+    Raise UnknownCurrency or BadAmount unless an amount of this currency can be booked.
+    """
     currency = Currency.objects.filter(pk=code).order_by("pk").first()
     if currency is None:
         raise UnknownCurrency(currency=code)

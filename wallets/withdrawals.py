@@ -35,9 +35,10 @@ from exchange.lib.errors import Conflict, NotAllowed, Refused
 from exchange.lib.money import ZERO, is_multiple, plain, unit
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction, transaction_required
-from wallets import beneficiaries, deposits, ledger, valuation
+from wallets import beneficiaries, deposits, ledger, signing, valuation
 from wallets.ledger import AVAILABLE, LOCKED, Move, Reason
 from wallets.models.coins import Rules
+from wallets.models.transfers import Transfer
 from wallets.models.withdrawals import Approval, Beneficiary, Withdrawal
 
 State = Withdrawal.State
@@ -205,10 +206,10 @@ def terms_of(currency: str, amount: Decimal) -> Terms:
 
 
 def left_of(member: Member, *, now: datetime) -> Left:
-    """Return what a member may still withdraw; what is pending counts."""
+    """Return what a member may still withdraw; transfers and what is pending count."""
     limits = identity.limits_of(member)
-    day = _withdrawn(member, since=now - timedelta(days=1))
-    month = _withdrawn(member, since=now - timedelta(days=30))
+    day = _sent(member, since=now - timedelta(days=1))
+    month = _sent(member, since=now - timedelta(days=30))
     return Left(
         limits.currency,
         max(limits.withdrawal_24h - day, ZERO),
@@ -222,6 +223,57 @@ def rests_until(member: Member) -> datetime | None:
     resting = Member.objects.filter(pk=member.pk, security_changed_at__gt=Now() - rest)
     changed = resting.values_list("security_changed_at", flat=True)
     return next((at + rest for at in changed if at is not None), None)
+
+
+def demand_source(member: Member, source: Source, now: datetime) -> None:
+    """Raise NoProof unless it is the member who asks, by a fresh code or a key."""
+    proof, token = source.proof, source.token
+    is_shown = (
+        proof is not None
+        and (proof.member_id, proof.purpose) == (member.pk, Proof.Purpose.WITHDRAWAL)
+        and now - proofs.FRESH < proof.at <= now
+    )
+    if not is_shown and (token is None or token.member_id != member.pk):
+        raise NoProof
+
+
+def demand_may_send(member: Member) -> None:
+    """
+    Raise Frozen, AddressNotConfirmed or Resting where the member may send nothing now.
+    """
+    if member.state != Member.State.ACTIVE:
+        raise Frozen
+    standing.demand_activated(member)
+    if until := rests_until(member):
+        raise Resting(until=until.isoformat())
+
+
+def demand_unspent(source: Source) -> None:
+    """
+    Raise ProofUsed where the code was good for something already: a withdrawal or a
+    transfer. Its member's row must be locked.
+    """
+    if source.proof is None:
+        return
+    for spent in (Withdrawal.objects, Transfer.objects):
+        if spent.filter(proof=source.proof).exists():
+            raise ProofUsed
+
+
+def demand_within_limits(
+    member: Member, amount: Decimal, currency: str, *, now: datetime
+) -> Decimal | None:
+    """
+    Return what an amount counts for the limits, None where nobody knows its price. The
+    member's row must be locked. Raises LimitReached.
+    """
+    left = left_of(member, now=now)
+    value = valuation.value_of(amount, currency, left.currency)
+    if (value or ZERO) > min(left.day, left.month):
+        raise LimitReached(
+            left_24h=plain(left.day), left_30d=plain(left.month), currency=left.currency
+        )
+    return value
 
 
 def place(
@@ -244,12 +296,13 @@ def place(
     Resting, NotUsable, LimitReached, ledger.InsufficientFunds, ProofUsed, NotShown or
     SameIdOtherTerms.
     """
-    _demand_source(member, source, now)
+    demand_source(member, source, now)
     try:
         with transaction():
             member = members.lock_member(member)
             if earlier := _earlier(member, client_id):
                 return _same(earlier, beneficiary, amount)
+            demand_unspent(source)
             withdrawal = _asked(member, beneficiary, amount, shown, now)
             withdrawal.client_id = client_id
             withdrawal.proof, withdrawal.token = source.proof, source.token
@@ -348,11 +401,7 @@ def _asked(
     currency = beneficiary.currency_id
     if not rules_of(currency).pays_withdrawals:
         raise WithdrawalsClosed
-    if member.state != Member.State.ACTIVE:
-        raise Frozen
-    standing.demand_activated(member)
-    if until := rests_until(member):
-        raise Resting(until=until.isoformat())
+    demand_may_send(member)
     beneficiary = lock_row(beneficiary)
     is_mine = beneficiary.member_id == member.pk
     if not is_mine or not beneficiaries.is_usable(beneficiary):
@@ -361,12 +410,7 @@ def _asked(
     terms = terms_of(currency, amount)
     if shown is not None and shown != terms:
         raise NotShown(fee=plain(terms.fee), net=plain(terms.net))
-    left = left_of(member, now=now)
-    value = valuation.value_of(amount, currency, left.currency)
-    if (value or ZERO) > min(left.day, left.month):
-        raise LimitReached(
-            left_24h=plain(left.day), left_30d=plain(left.month), currency=left.currency
-        )
+    value = demand_within_limits(member, amount, currency, now=now)
     return Withdrawal(
         member=member,
         currency_id=currency,
@@ -380,17 +424,6 @@ def _asked(
         created_at=now,
         updated_at=now,
     )
-
-
-def _demand_source(member: Member, source: Source, now: datetime) -> None:
-    proof, token = source.proof, source.token
-    is_shown = (
-        proof is not None
-        and (proof.member_id, proof.purpose) == (member.pk, Proof.Purpose.WITHDRAWAL)
-        and now - proofs.FRESH < proof.at <= now
-    )
-    if not is_shown and (token is None or token.member_id != member.pk):
-        raise NoProof
 
 
 @transaction_required
@@ -445,9 +478,14 @@ def _doubts(
         yield "shaky_deposit"
 
 
-def _withdrawn(member: Member, *, since: datetime) -> Decimal:
-    rows = Withdrawal.objects.filter(_COUNTED, member=member, created_at__gt=since)
-    return Decimal(rows.aggregate(total=Sum("value"))["total"] or ZERO)
+def _sent(member: Member, *, since: datetime) -> Decimal:
+    """Sum what withdrawals and transfers since then count for the limits."""
+    paid_out = Withdrawal.objects.filter(_COUNTED, member=member, created_at__gt=since)
+    transferred = Transfer.objects.filter(sender=member, at__gt=since)
+    return signing.total(
+        rows.aggregate(total=Sum("value"))["total"] or ZERO
+        for rows in (paid_out, transferred)
+    )
 
 
 def _earlier(member: Member, client_id: str | None) -> Withdrawal | None:

@@ -90,7 +90,7 @@ def test_it_holds_all_that_is_known_of_a_member(
         *("profile", "sessions", "sign_ins", "api_keys", "audit_trail"),
         *("identity", "factors", "tickets"),
         *("balances", "entries", "orders", "trades"),
-        *("deposits", "beneficiaries", "withdrawals"),
+        *("deposits", "beneficiaries", "withdrawals", "transfers", "adjustments"),
     }
     assert found["profile"][0]["email"] == alice.email
     assert found["sessions"][0]["address"] == "127.0.0.1"

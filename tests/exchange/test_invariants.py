@@ -20,11 +20,12 @@ from exchange.lib import audit, audit_chain
 from exchange.lib.databases import append_only_models
 from exchange.lib.transactions import transaction
 from tests import rows
-from tests.makers import fund
+from tests.makers import fund, make_token
 from tests.markets.desk import Desk
 from wallets.models.hot import Reconciliation
 from wallets.models.ledger import Posting
 from wallets.models.solvency import Statement
+from wallets.models.transfers import Transfer
 from wallets.models.withdrawals import (
     Approval,
     Beneficiary,
@@ -103,6 +104,58 @@ BREAKS: list[tuple[str, str]] = [
             " state, confirmations, required, block_hash, credits, seen_at,"
             " credited_at) VALUES ('btc', 'a', 'b', 0, 1, 'credited', 1, 1, '', 1,"
             " now(), now())"
+        ),
+    ),
+    # A transfer that was never booked, and an entry of none.
+    (
+        "transfers_unlike_entries",
+        (
+            "INSERT INTO wallets_transfer (sender_id, recipient_id, currency_id,"
+            " amount, value, note, at, token_id) SELECT {bob}, id, 'cny', 1, 1, '',"
+            " now(), {key} FROM accounts_member WHERE id <> {bob} LIMIT 1"
+        ),
+    ),
+    (
+        "transfers_unlike_entries",
+        (
+            f"{_ENTRY} VALUES (now(), 1, {{bob_cny}}, 'a', {{alice_cny}}, 'a',"
+            " 'transfer', 'transfer:1')"
+        ),
+    ),
+    # Currency out of nothing: by nobody's word, by one operator's, by a wrong reason.
+    (
+        "adjustments_unlike_entries",
+        (
+            f"{_ENTRY} SELECT now(), 1, id, 'a', {{bob_cny}}, 'a', 'adjustment',"
+            " 'adjustment:1' FROM wallets_account WHERE house = 'grants'"
+            " AND currency_id = 'cny'"
+        ),
+    ),
+    (
+        "adjustments_unlike_entries",
+        (
+            "ALTER TABLE wallets_adjustment"
+            " DROP CONSTRAINT adjustments_take_two_operators;"
+            "INSERT INTO wallets_adjustment (currency_id, amount, reason, state,"
+            " proposer_id, proposed_at, decider_id, decided_at, note) VALUES ('cny', 1,"
+            " '', 'booked', {bob}, now(), {bob}, now(), '')"
+        ),
+    ),
+    (
+        "adjustments_unlike_entries",
+        (
+            "INSERT INTO wallets_adjustment (currency_id, amount, reason, state,"
+            " proposer_id, proposed_at, decider_id, decided_at, note) SELECT 'cny', -1,"
+            " '', 'booked', {bob}, now(), id, now(), '' FROM accounts_member"
+            " WHERE id <> {bob} LIMIT 1"
+        ),
+    ),
+    (
+        "issued_otherwise",
+        (
+            f"{_ENTRY} SELECT now(), 1, id, 'a', {{bob_cny}}, 'a', 'deposit',"
+            " 'deposit:1' FROM wallets_account WHERE house = 'grants'"
+            " AND currency_id = 'cny'"
         ),
     ),
     (
@@ -276,11 +329,12 @@ def market(alice: Member, bob: Member, mallory: Member) -> dict[str, Any]:
         " FROM wallets_account AS account"
         " JOIN accounts_member AS member ON member.id = account.member_id"
     )
-    return {"bob": bob.pk} | dict(accounts)
+    key = make_token(bob).token.pk
+    return {"bob": bob.pk, "key": key} | dict(accounts)
 
 
 @pytest.mark.promise("I-1", "I-2", "I-3", "I-4", "I-5", "I-6", "I-7", "I-8", "I-9")
-@pytest.mark.promise("I-10", "I-18", "I-20", "R-51", "S-81")
+@pytest.mark.promise("I-10", "I-18", "I-19", "I-20", "R-51", "S-81")
 def test_it_finds_what_is_broken(market: dict[str, Any]) -> None:
     checks = invariants.CHECKS + invariants.REPLAYS
 
@@ -340,7 +394,7 @@ def test_it_keeps_history_as_it_was_written(
     before = rows.dump()
 
     assert {"wallets_entry", "markets_trade", "markets_command"} < set(tables)
-    assert len(tables) == 18
+    assert len(tables) == 19
     for table, column in tables.items():
         assert before[table]
         for deed in (
@@ -392,6 +446,15 @@ def _pay_out(member: Member, operator: Member) -> None:
         updated_at=now,
     )
     Approval.objects.create(withdrawal=withdrawal, operator=operator, at=now)
+    Transfer.objects.create(
+        sender=member,
+        recipient=operator,
+        currency_id="btc",
+        amount=one,
+        value=0,
+        token=make_token(member).token,
+        at=now,
+    )
 
 
 def _some_column(model: type[Model]) -> str:

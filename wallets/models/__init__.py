@@ -1,6 +1,7 @@
 """Registers the rows of wallets; import classes from their own modules."""
 
 from wallets.models import (  # noqa: F401  Django must see every model
+    adjustments,
     coins,
     currencies,
     deposits,
@@ -8,5 +9,6 @@ from wallets.models import (  # noqa: F401  Django must see every model
     ledger,
     practice,
     solvency,
+    transfers,
     withdrawals,
 )
