@@ -43,6 +43,7 @@ CREATE_ORDER_FAILED = 2002
 CANCEL_ORDER_FAILED = 2003
 UNKNOWN_ORDER = 2004
 UNKNOWN_DEPOSIT = 2012
+UNKNOWN_TRANSFER = 2013
 
 # Errors with a number of their own. The first one that fits counts.
 _NUMBERED: list[tuple[type[ExchangeError], int, int]] = [

@@ -77,6 +77,7 @@ class ApiView(APIView):
     now: datetime
     _address: str
     _member: Member | None = None
+    _token: ApiToken | None = None
     _standing: throttling.Standing | None = None
 
     @property
@@ -87,6 +88,15 @@ class ApiView(APIView):
                 401, errors.AUTHORIZATION_FAILED, "Authorization failed"
             )
         return self._member
+
+    @property
+    def token(self) -> ApiToken:
+        """The key that signed this request. Only for verbs that are not public."""
+        if self._token is None:
+            raise errors.Failure(
+                401, errors.AUTHORIZATION_FAILED, "Authorization failed"
+            )
+        return self._token
 
     @property
     def default_response_headers(self) -> dict[str, str]:
@@ -178,7 +188,7 @@ class ApiView(APIView):
 
     def _believe(self, token: ApiToken) -> None:
         """Take the token's member for who asks, and count the request for both."""
-        self._member = token.member
+        self._member, self._token = token.member, token
         now, bucket = self.now, self.bucket
         of_key = throttling.count_key(token.access_key, now=now, bucket=bucket)
         of_member = throttling.count_member(token.member_id, now=now, bucket=bucket)

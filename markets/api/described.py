@@ -17,7 +17,7 @@ from accounts.api.views import ApiView
 from markets.api import market_data, members, orders
 from markets.candles import PERIODS
 from markets.models import Order, Side
-from wallets.api import deposits
+from wallets.api import deposits, transfers
 
 Json = dict[str, Any]
 
@@ -144,6 +144,16 @@ SHAPES: dict[str, Json] = {
         state={"type": "string", "enum": list(deposits.STATES)},
     ),
     "DepositAddress": _maybe(_object(address=TEXT)),
+    "Transfer": _object(
+        id=ID,
+        direction={"type": "string", "enum": list(transfers.DIRECTIONS)},
+        member=TEXT | {"description": "number of the other member"},
+        currency=TEXT,
+        amount=AMOUNT,
+        note=TEXT,
+        client_id=_maybe(TEXT),
+        created_at=MOMENT,
+    ),
     "Timestamp": SECONDS,
     "Error": _object(
         error={
@@ -427,6 +437,45 @@ ENDPOINTS: list[Endpoint] = [
         "DepositAddress",
         (Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),),
         more=_("null where no address was given yet; the page of deposits gives one."),
+    ),
+    Endpoint(
+        "transfers",
+        transfers.Transfers,
+        "get",
+        _("What I sent to members and received, newest first"),
+        "Transfer[]",
+        (
+            Param("currency", TEXT | {"example": "btc"}, _("only this currency")),
+            Param("limit", _whole(1, 100, 3), _("how many")),
+            Param("page", _NUMBER | {"default": 1}, _("counted from 1")),
+        ),
+    ),
+    Endpoint(
+        "transfers",
+        transfers.Transfers,
+        "post",
+        _("Pay a member, at once and without a fee"),
+        "Transfer",
+        (
+            Param("recipient", TEXT, _("member number or e-mail address"), True),
+            Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),
+            Param("amount", TEXT | {"example": "0.11"}, _("a plain decimal"), True),
+            Param("note", TEXT, _("the recipient reads it, up to 140 characters")),
+            Param(
+                "client_id", TEXT, _("your own name for it: a retry pays nothing twice")
+            ),
+        ),
+        (403, 404, 409),
+        more=_("It counts for the limits of withdrawals, and cannot be taken back."),
+    ),
+    Endpoint(
+        "transfer",
+        transfers.OneTransfer,
+        "get",
+        _("One transfer of mine"),
+        "Transfer",
+        (Param("id", _NUMBER, _("its id"), True),),
+        (404,),
     ),
 ]
 

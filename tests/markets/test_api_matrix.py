@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,12 +16,14 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from accounts import members, scopes, tokens
+from accounts.models.identity import IdentityLevel
 from accounts.models.members import Member
 from accounts.tokens import Issued
 from markets.api import described, documents, urls
 from markets.models import Order
 from tests.makers import Answer, ApiClient, HeaderClient, fund, make_token
 from tests.rows import dump
+from wallets import valuation
 
 pytestmark = pytest.mark.django_db
 
@@ -44,9 +47,14 @@ PARAMS: dict[str, dict[str, Any]] = {
     "GET deposits": {},
     "GET deposit": {"txid": "none"},
     "GET deposit_address": {"currency": "btc"},
+    "GET transfers": {},
+    "GET transfer": {"id": 0},
+    "POST transfers": {"recipient": "bob@example.com", "currency": "cny"}
+    | {"amount": "1"},
 }
 
 READS, TRADES, ANY, ME = "reads", "trades", "any", "me"
+PAYS = "pays"
 # Every route that is not public, and what kind it is.
 KINDS = {
     "GET orders": READS,
@@ -60,6 +68,9 @@ KINDS = {
     "GET deposits": ANY,
     "GET deposit": ANY,
     "GET deposit_address": ANY,
+    "GET transfers": ANY,
+    "GET transfer": ANY,
+    "POST transfers": PAYS,
 }
 PUBLIC = {
     *("GET markets", "GET tickers", "GET tickers/{market}", "GET depth"),
@@ -69,22 +80,79 @@ PUBLIC = {
 
 # Who asks, and what each kind of route says; 0 stands for "as when all is well".
 NO = 401
+_ALL = (READS, "history", TRADES, "cancels", ME, ANY, PAYS)
 TABLE: dict[str, dict[str, int]] = {
     #                READS      history       TRADES       cancels       ME      ANY
-    "all": {READS: 0, "history": 0, TRADES: 0, "cancels": 0, ME: 0, ANY: 0},
-    "read": {READS: 0, "history": 0, TRADES: NO, "cancels": NO, ME: 0, ANY: 0},
-    "trade": {READS: 0, "history": NO, TRADES: 0, "cancels": 0, ME: NO, ANY: 0},
-    "withdraw": {READS: NO, "history": NO, TRADES: NO, "cancels": NO, ME: NO, ANY: 0},
-    "profile": {READS: NO, "history": NO, TRADES: NO, "cancels": NO, ME: 0, ANY: 0},
-    "history": {READS: 0, "history": 0, TRADES: NO, "cancels": NO, ME: NO, ANY: 0},
-    "frozen": {READS: 0, "history": 0, TRADES: 400, "cancels": 0, ME: 0, ANY: 0},
+    "all": {READS: 0, "history": 0, TRADES: 0, "cancels": 0, ME: 0, ANY: 0, PAYS: NO},
+    "read": {
+        READS: 0,
+        "history": 0,
+        TRADES: NO,
+        "cancels": NO,
+        ME: 0,
+        ANY: 0,
+        PAYS: NO,
+    },
+    "trade": {
+        READS: 0,
+        "history": NO,
+        TRADES: 0,
+        "cancels": 0,
+        ME: NO,
+        ANY: 0,
+        PAYS: NO,
+    },
+    "withdraw": {
+        READS: NO,
+        "history": NO,
+        TRADES: NO,
+        "cancels": NO,
+        ME: NO,
+        ANY: 0,
+        PAYS: 0,
+    },
+    "profile": {
+        READS: NO,
+        "history": NO,
+        TRADES: NO,
+        "cancels": NO,
+        ME: 0,
+        ANY: 0,
+        PAYS: NO,
+    },
+    "history": {
+        READS: 0,
+        "history": 0,
+        TRADES: NO,
+        "cancels": NO,
+        ME: NO,
+        ANY: 0,
+        PAYS: NO,
+    },
+    "frozen": {
+        READS: 0,
+        "history": 0,
+        TRADES: 400,
+        "cancels": 0,
+        ME: 0,
+        ANY: 0,
+        PAYS: NO,
+    },
     **{
-        nobody: dict.fromkeys((READS, "history", TRADES, "cancels", ME, ANY), NO)
+        nobody: dict.fromkeys(_ALL, NO)
         for nobody in ("expired", "revoked", "disabled", "closed", "not activated")
     },
     # Where credentials are parameters, they are missing like any other.
-    "no key": {READS: NO, "history": 400, TRADES: NO, "cancels": NO, ME: 400, ANY: NO},
-    "elsewhere": dict.fromkeys((READS, "history", TRADES, "cancels", ME, ANY), 403),
+    "no key": {
+        READS: NO,
+        "history": 400,
+        TRADES: NO,
+        "cancels": NO,
+        ME: 400,
+        ANY: NO,
+        PAYS: NO,
+    },
+    "elsewhere": dict.fromkeys(_ALL, 403) | {PAYS: NO},
 }
 CODES = {
     "expired": 2010,
@@ -132,6 +200,12 @@ def private_routes() -> list[str]:
 
 def test_what_the_views_call_private_is_what_the_table_does() -> None:
     assert set(private_routes()) == set(KINDS)
+
+
+def may_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let members of every level transfer: all has a price, and limits are high."""
+    IdentityLevel.objects.update(withdrawal_24h=10**6, withdrawal_30d=10**6)
+    monkeypatch.setattr(valuation, "sources", [lambda _currency, _in: Decimal(1)])
 
 
 def keys_of(who: str, member: Member) -> Issued | None:
@@ -189,9 +263,10 @@ def ask(route: str, issued: Issued | None, order_id: int, way: str) -> Answer:
 @pytest.mark.parametrize("way", ["parameters", "headers"])
 @pytest.mark.parametrize("who", TABLE)
 def test_it_opens_each_route_to_whom_the_table_says(
-    alice: Member, who: str, way: str
+    alice: Member, bob: Member, who: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fund(alice, "10 btc")
+    fund(alice, "10 btc", "10 cny")
+    may_transfer(monkeypatch)
     opener = ApiClient(make_token(alice))
     order_id = opener.post("orders", **ORDER).json()["id"]
     issued = keys_of(who, alice)
@@ -202,7 +277,7 @@ def test_it_opens_each_route_to_whom_the_table_says(
 
         expected = TABLE[who][KINDS[route]]
         if expected == 0:
-            is_missing = route == "GET deposit"  # there are none yet
+            is_missing = route in {"GET deposit", "GET transfer"}  # there are none yet
             expected = 404 if is_missing else WELL[route.split(" ")[0]]
         assert answer.status_code == expected, (route, answer.content)
         if expected == NO and who in CODES:
