@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from wallets.views import funds, solvency, withdrawals
+from wallets.views import funds, solvency, transfers, withdrawals
 
 urlpatterns = [
     # Funds.
@@ -42,6 +42,18 @@ urlpatterns = [
         "funds/beneficiaries/<int:beneficiary_id>/remove",
         withdrawals.remove,
         name="beneficiary_remove",
+    ),
+    # Transfers.
+    path("funds/transfer", transfers.ask, name="transfer"),
+    path(
+        "funds/transfer/confirm/<str:terms>",
+        transfers.confirm,
+        name="confirm_transfer",
+    ),
+    path(
+        "funds/transfer/confirm/<str:terms>/sms",
+        transfers.send_sms,
+        name="confirm_transfer_sms",
     ),
     # Solvency: for everybody.
     path("solvency", solvency.show, name="solvency"),

@@ -191,6 +191,7 @@ def add(request: HttpRequest) -> HttpResponse:
     """Write somebody into the address book."""
     wanted = request.GET.get("currency", "")
     form = BeneficiaryForm(request.POST or None, initial={"currency": wanted})
+    is_ours = False
     if request.method == "POST" and form.is_valid():
         try:
             beneficiaries.add(
@@ -198,6 +199,7 @@ def add(request: HttpRequest) -> HttpResponse:
             )
         except ExchangeError as error:
             form.add_error("destination", error.message)
+            is_ours = isinstance(error, beneficiaries.OwnAddress)
         except ChainError:
             form.add_error(None, _("The chain does not answer. Please try again."))
         else:
@@ -206,7 +208,8 @@ def add(request: HttpRequest) -> HttpResponse:
             )
             return redirect("beneficiaries")
     status = 400 if form.errors else 200
-    return render(request, "funds/beneficiary_new.html", {"form": form}, status=status)
+    shown = {"form": form, "is_ours": is_ours}
+    return render(request, "funds/beneficiary_new.html", shown, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
