@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("wallets", "0008_payouts"),
+        ("wallets", "0009_transfers"),
     ]
 
     operations = [
