@@ -22,6 +22,7 @@ from exchange.lib.errors import Refused
 from exchange.lib.money import plain
 from exchange.lib.transactions import transaction
 from wallets.chains import chain_of
+from wallets.models.coins import Rules
 from wallets.models.currencies import Currency
 from wallets.models.deposits import DepositAddress
 
@@ -39,17 +40,26 @@ class AddressUnused(Refused):
     text = _("Your address has not been used yet. You get a new one once it has.")
 
 
+class DepositsClosed(Refused):
+    """The operator takes nothing of this currency at the moment."""
+
+    code = "deposits_closed"
+    text = _("Deposits of this currency are paused. Please come back later.")
+
+
 def address_for(*, member: Member, currency: str, now: datetime) -> DepositAddress:
     """
     Return the member's unused address, having one made where there is none.
 
-    Raises NoChain, NodeUnreachable.
+    Raises DepositsClosed, NoChain, NodeUnreachable.
     """
     return _unused(member, currency) or _make(member, currency, now)
 
 
 def new_address(*, member: Member, currency: str, now: datetime) -> DepositAddress:
-    """Make a new address. Raises AddressUnused, NoChain, NodeUnreachable."""
+    """
+    Make a new address. Raises AddressUnused, DepositsClosed, NoChain, NodeUnreachable.
+    """
     if _unused(member, currency) is not None:
         raise AddressUnused
     return _make(member, currency, now)
@@ -91,6 +101,8 @@ def _unused(member: Member, currency: str) -> DepositAddress | None:
 
 
 def _make(member: Member, currency: str, now: datetime) -> DepositAddress:
+    if Rules.objects.filter(pk=currency, takes_deposits=False).exists():
+        raise DepositsClosed
     text = chain_of(Currency.objects.get(pk=currency).code).new_address()
     try:
         with transaction():

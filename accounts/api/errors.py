@@ -44,6 +44,8 @@ CANCEL_ORDER_FAILED = 2003
 UNKNOWN_ORDER = 2004
 UNKNOWN_DEPOSIT = 2012
 UNKNOWN_TRANSFER = 2013
+UNKNOWN_WITHDRAW = 2014
+UNKNOWN_BENEFICIARY = 2015
 
 # Errors with a number of their own. The first one that fits counts.
 _NUMBERED: list[tuple[type[ExchangeError], int, int]] = [

@@ -17,10 +17,12 @@ from accounts.api.views import ApiView
 from markets.api import market_data, members, orders
 from markets.candles import PERIODS
 from markets.models import Order, Side
-from wallets.api import deposits, transfers
+from wallets.api import deposits, statement, transfers, withdraws
+from wallets.models.withdrawals import Beneficiary
 
 Json = dict[str, Any]
 
+CHANGE: Json = {"type": "string", "pattern": r"^-?\d+\.\d+$"}
 AMOUNT: Json = {"type": "string", "pattern": r"^\d+\.\d+$"}
 ID: Json = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
 COUNT: Json = {"type": "integer", "minimum": 0}
@@ -144,6 +146,45 @@ SHAPES: dict[str, Json] = {
         state={"type": "string", "enum": list(deposits.STATES)},
     ),
     "DepositAddress": _maybe(_object(address=TEXT)),
+    "Address": _object(address=TEXT, is_used={"type": "boolean"}, created_at=MOMENT),
+    "Withdraw": _object(
+        id=ID,
+        currency=TEXT,
+        beneficiary=ID,
+        destination=TEXT,
+        amount=AMOUNT | {"description": "what leaves the balance: net and fee"},
+        fee=AMOUNT,
+        net=AMOUNT | {"description": "what the beneficiary gets"},
+        state={"type": "string", "enum": list(withdraws.STATES)},
+        note=TEXT | {"description": "why it was rejected"},
+        client_id=_maybe(TEXT),
+        txid=_maybe(TEXT),
+        confirmations=COUNT,
+        created_at=MOMENT,
+        updated_at=MOMENT,
+    ),
+    "Beneficiary": _object(
+        id=ID,
+        currency=TEXT,
+        label=TEXT,
+        destination=TEXT,
+        bank=TEXT,
+        holder=TEXT,
+        state={"type": "string", "enum": Beneficiary.State.values},
+        usable_from=_maybe(MOMENT),
+        created_at=MOMENT,
+    ),
+    "Entry": _object(
+        id=ID,
+        at=MOMENT,
+        currency=TEXT,
+        reason=TEXT,
+        reference=TEXT | {"description": "what caused it"},
+        available=CHANGE,
+        locked=CHANGE,
+        available_after=AMOUNT,
+        locked_after=AMOUNT,
+    ),
     "Transfer": _object(
         id=ID,
         direction={"type": "string", "enum": list(transfers.DIRECTIONS)},
@@ -436,7 +477,118 @@ ENDPOINTS: list[Endpoint] = [
         _("Where I may deposit"),
         "DepositAddress",
         (Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),),
-        more=_("null where no address was given yet; the page of deposits gives one."),
+        more=_("null where no address was given yet; a POST gives one."),
+    ),
+    Endpoint(
+        "deposit_address",
+        deposits.NewestAddress,
+        "post",
+        _("Have an address to deposit to"),
+        "DepositAddress",
+        (Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),),
+        (503,),
+        more=_("The one that was not used yet, where there is one; else a new one."),
+    ),
+    Endpoint(
+        "deposit_addresses",
+        deposits.Addresses,
+        "get",
+        _("My addresses, newest first"),
+        "Address[]",
+        (Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),),
+    ),
+    Endpoint(
+        "withdraws",
+        withdraws.Withdraws,
+        "get",
+        _("My withdrawals, newest first"),
+        "Withdraw[]",
+        (
+            Param("currency", TEXT | {"example": "btc"}, _("only this currency")),
+            Param("state", _word(*withdraws.STATES), _("only this state")),
+            Param("limit", _whole(1, 100, 3), _("how many")),
+            Param("page", _NUMBER | {"default": 1}, _("counted from 1")),
+        ),
+    ),
+    Endpoint(
+        "withdraws",
+        withdraws.Withdraws,
+        "post",
+        _("Withdraw to an entry of my address book"),
+        "Withdraw",
+        (
+            Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),
+            Param("beneficiary", _NUMBER, _("id of the entry"), True),
+            Param("amount", TEXT | {"example": "0.11"}, _("a plain decimal"), True),
+            Param("fee", TEXT, _("the fee you expect: another one is refused")),
+            Param(
+                "client_id", TEXT, _("your own name for it: a retry pays nothing twice")
+            ),
+        ),
+        (403, 404, 409),
+    ),
+    Endpoint(
+        "withdraw",
+        withdraws.OneWithdraw,
+        "get",
+        _("One of my withdrawals"),
+        "Withdraw",
+        (Param("id", _NUMBER, _("its id"), True),),
+        (404,),
+    ),
+    Endpoint(
+        "withdraw/cancel",
+        withdraws.CancelWithdraw,
+        "post",
+        _("Cancel a withdrawal that nobody prepares yet"),
+        "Withdraw",
+        (Param("id", _NUMBER, _("its id"), True),),
+        (404, 409),
+    ),
+    Endpoint(
+        "beneficiaries",
+        withdraws.Beneficiaries,
+        "get",
+        _("My address book, newest first"),
+        "Beneficiary[]",
+        (Param("currency", TEXT | {"example": "btc"}, _("only this currency")),),
+    ),
+    Endpoint(
+        "beneficiaries",
+        withdraws.Beneficiaries,
+        "post",
+        _("Add an entry to my address book"),
+        "Beneficiary",
+        (
+            Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),
+            Param("label", TEXT, _("how you call it"), True),
+            Param("destination", TEXT, _("address or number of the account"), True),
+            Param("bank", TEXT, _("only for money")),
+            Param("holder", TEXT, _("only for money")),
+        ),
+        (409, 503),
+        more=_("It can be paid once you confirmed it by mail, and it has rested."),
+    ),
+    Endpoint(
+        "beneficiary/remove",
+        withdraws.RemoveBeneficiary,
+        "post",
+        _("Remove an entry from my address book"),
+        "Beneficiary",
+        (Param("id", _NUMBER, _("its id"), True),),
+        (404,),
+    ),
+    Endpoint(
+        "account/entries",
+        statement.Entries,
+        "get",
+        _("What moved in and out of my balance, with the balance after it"),
+        "Entry[]",
+        (
+            Param("currency", TEXT | {"example": "btc"}, _("code of a currency"), True),
+            Param("limit", _whole(1, 1000, 100), _("how many")),
+            Param("before", _NUMBER, _("only what is older than this id")),
+        ),
     ),
     Endpoint(
         "transfers",

@@ -2,7 +2,7 @@
 Private endpoints of deposits, in the ancestor's words.
 
 A GET changes nothing: where no address was given yet, it is null, as it was while the
-ancestor made one. The page of deposits gives the first.
+ancestor made one. The page of deposits gives the first, or a POST.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from rest_framework.response import Response
 from accounts.api import errors
 from accounts.api.errors import Failure
 from accounts.api.views import ApiView
+from exchange.lib.errors import Busy
 from exchange.lib.money import plain
-from wallets import queries
+from wallets import addresses, queries
+from wallets.chains.base import ChainError
 from wallets.models.deposits import Deposit, DepositAddress
 
 STATES = (
@@ -37,6 +39,7 @@ _WORDS = {
     Deposit.State.GONE.value: "rejected",
     Deposit.State.REVERSED.value: "cancelled",
 }
+_ADDRESSES_MAX = 1000
 _ANY_KEY: dict[str, tuple[str, ...]] = {"GET": ()}
 
 
@@ -76,9 +79,12 @@ class OneDeposit(ApiView):
 
 
 class NewestAddress(ApiView):
-    """Where I may deposit a currency; null where no address was given yet."""
+    """
+    Where I may deposit a currency; null where no address was given yet. A POST gives
+    one: the unused one, where there is one.
+    """
 
-    scopes = _ANY_KEY
+    scopes = {"GET": (), "POST": ()}
 
     def get(self, request: Request, **path: Any) -> Response:
         codes = queries.currency_codes()
@@ -87,6 +93,40 @@ class NewestAddress(ApiView):
         rows = DepositAddress.objects.filter(member=self.member, currency=currency)
         row = rows.order_by("-pk").first()
         return Response({"address": row.address} if row else None)
+
+    def post(self, request: Request, **path: Any) -> Response:
+        codes = queries.currency_codes()
+        currency = self.parameters.required_choice("currency", codes)
+        self.parameters.demand_valid()
+        try:
+            row = addresses.address_for(
+                member=self.member, currency=currency, now=self.now
+            )
+        except ChainError as error:
+            raise Busy from error
+        return Response({"address": row.address}, 201)
+
+
+class Addresses(ApiView):
+    """Every address of mine, newest first: coins still come in at each."""
+
+    scopes = _ANY_KEY
+
+    def get(self, request: Request, **path: Any) -> Response:
+        codes = queries.currency_codes()
+        currency = self.parameters.required_choice("currency", codes)
+        self.parameters.demand_valid()
+        rows = addresses.addresses_of(self.member, currency)[:_ADDRESSES_MAX]
+        return Response(
+            [
+                {
+                    "address": row.address,
+                    "is_used": row.is_used,
+                    "created_at": _moment(row.created_at),
+                }
+                for row in rows
+            ]
+        )
 
 
 def shape(row: Deposit) -> dict[str, Any]:
