@@ -342,7 +342,7 @@ def test_pages_of_the_statement_join_without_a_seam(alice: Member, bob: Member) 
     for newer, older in pairwise(whole):
         assert newer.available_after == older.available_after + newer.available
         assert newer.locked_after == older.locked_after + newer.locked
-    assert whole[-1][4:] == (10, 0, 10, 0)
+    assert [int(each) for each in whole[-1][4:]] == [10, 0, 10, 0]
 
 
 def test_a_statement_of_nothing_is_empty(reader: ApiClient) -> None:
