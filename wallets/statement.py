@@ -41,7 +41,7 @@ def lines(
     member: Member, currency: str, *, before: int | None = None, limit: int
 ) -> list[Line]:
     """Return a page of a member's statement, newest first: what is older than an id."""
-    facts = {
+    facts: dict[str, int | str] = {
         "member": member.pk,
         "currency": currency,
         "before": _NEWEST if before is None else before,
