@@ -99,6 +99,7 @@ app.conf.update(
         # Payouts.
         "pay-out": {"task": "wallets.pay_out", "schedule": 5.0},
         "reconcile": {"task": "wallets.reconcile", "schedule": 60.0},
+        "balance-wallets": {"task": "wallets.balance_wallets", "schedule": 30.0},
         "audit-books": {"task": "exchange.audit_books", "schedule": 600.0},
         # The audit trail.
         "chain-audit": {"task": "lib.chain_audit", "schedule": 5.0},

@@ -42,6 +42,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-11", books.withdrawals_unlike_payouts),
     ("I-11", books.withdrawals_unlike_entries),
     ("I-18", books.payouts_unlike_entries),
+    ("I-18", books.treasury_unlike_entries),
     ("I-19", books.adjustments_unlike_entries),
     ("I-19", books.issued_otherwise),
     ("open-orders", markets.miscounted_open_orders),

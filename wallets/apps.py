@@ -13,7 +13,8 @@ class WalletsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import onboarding  # noqa: PLC0415 - it needs models
-        from wallets import leaving, queries  # noqa: PLC0415 - the same
+        from wallets import leaving, queries, treasury  # noqa: PLC0415 - the same
 
         onboarding.answer(onboarding.Step.DEPOSIT, queries.has_been_credited)
         leaving.install()
+        treasury.install()

@@ -310,6 +310,35 @@ def issued_otherwise() -> Found:
     )
 
 
+def treasury_unlike_entries() -> Found:
+    """I-18: each confirmed move between our wallets is booked once, with its fee."""
+    return _rows(
+        f"""
+        WITH booked AS (
+            SELECT * FROM ({moved("sweep", "network_fee")}) AS moves (reference, reason,
+                currency_id, source, target, amount)
+            WHERE reference LIKE 'treasury:%'
+        ), done AS (
+            SELECT 'treasury:' || id AS reference, currency_id, amount, fee,
+                CASE kind WHEN 'sweep' THEN 'hot/a' ELSE 'cold/a' END AS sender,
+                CASE kind WHEN 'sweep' THEN 'cold/a' ELSE 'hot/a' END AS target
+            FROM wallets_treasurymove WHERE state = 'confirmed'
+        ), due AS (
+            SELECT reference, 'sweep' AS reason, currency_id, target AS source,
+                sender AS target, amount
+            FROM done
+            UNION ALL
+            SELECT reference, 'network_fee', currency_id, 'network_fees/a', sender, fee
+            FROM done WHERE fee > 0
+        )
+        SELECT reference, reason, booked.amount, due.amount
+        FROM booked FULL JOIN due USING (reference, reason)
+        WHERE (booked.currency_id, booked.source, booked.target, booked.amount)
+            IS DISTINCT FROM (due.currency_id, due.source, due.target, due.amount)
+        """
+    )
+
+
 def moved(*reasons: str) -> str:
     """
     Return SQL with (reference, reason, currency_id, source, target, amount) for each

@@ -21,7 +21,7 @@ holds it and waits for a balance of ours.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -109,7 +109,7 @@ def run(currency: str, *, now: datetime) -> None:
     rules = Rules.objects.filter(pk=currency).order_by("pk").first()
     if rules is None:
         return
-    with _turn(currency) as is_ours:
+    with turn(currency) as is_ours:
         if not is_ours:
             return
         with _noting_trouble(currency, now):
@@ -147,7 +147,7 @@ def why_waiting(currency: str) -> str:
 
 
 @contextlib.contextmanager
-def _turn(currency: str) -> Iterator[bool]:
+def turn(currency: str) -> Iterator[bool]:
     """Have the coin to ourselves; False where another worker has it."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -338,15 +338,21 @@ def lock_waiting(ids: Sequence[int]) -> list[Withdrawal]:
     return list(waiting.order_by("pk"))
 
 
+def size_of(*, inputs: int, outputs: int) -> int:
+    """Return about how many virtual bytes a transaction takes, rather too many."""
+    return inputs * _INPUT_SIZE + outputs * _OUTPUT_SIZE + _REST_SIZE
+
+
 def _free_coins(chain: Chain, currency: str) -> dict[Outpoint, Decimal]:
     """Return the wallet's coins that no payout of ours has spent."""
     coins = {coin.outpoint: coin.amount for coin in chain.coins()}
-    for point in _spent_of(currency, coins):
+    for point in spent_of(currency, coins):
         coins.pop(point, None)
     return coins
 
 
-def _spent_of(currency: str, coins: dict[Outpoint, Decimal]) -> set[Outpoint]:
+def spent_of(currency: str, coins: Mapping[Outpoint, Decimal]) -> set[Outpoint]:
+    """Return those of the coins that something of ours spends."""
     spent = SpentCoin.objects.filter(
         currency=currency, txid__in={point.txid for point in coins}
     )
@@ -431,7 +437,7 @@ def _sign(
         rules=rules,
         rate=rate,
         spend={},
-        avoid=_spent_of(payout.currency_id, coins),
+        avoid=spent_of(payout.currency_id, coins),
     )
     signing.demand_within_limits(payout.currency_id, signed.paid, now=now)
     return signed
@@ -707,7 +713,7 @@ def _bump(
             rules=rules,
             rate=rate,
             spend=coins_of(payout),
-            avoid=_spent_of(currency, coins) - coins_of(payout).keys(),
+            avoid=spent_of(currency, coins) - coins_of(payout).keys(),
         )
     except (signing.FeeAbsurd, signing.Unsafe, TooFewCoins) as error:
         _note_problem(payout, f"fee not raised: {error}"[:200])

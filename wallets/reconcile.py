@@ -24,6 +24,7 @@ from wallets.chains.base import Chain
 from wallets.ledger import House
 from wallets.models.deposits import Deposit
 from wallets.models.hot import Reconciliation
+from wallets.models.treasury import TreasuryMove
 from wallets.models.withdrawals import Payout
 
 _State = Deposit.State
@@ -72,6 +73,20 @@ def reconcile(currency: str, *, now: datetime) -> Reconciliation | None:
                 height=tip.height,
             )
     return row
+
+
+def compare_cold(currency: str, *, held: Decimal) -> None:
+    """
+    Hold what the chain has in cold storage against the books, and wake somebody where
+    they differ; not while coins are on their way.
+    """
+    under_way = TreasuryMove.objects.filter(
+        currency=currency, state__in=["signed", "broadcast"]
+    )
+    unexplained = signing.total([held, queries.house_balance(House.COLD, currency)])
+    if unexplained != ZERO and not under_way.exists():
+        facts = {"amount": plain(unexplained)}
+        audit.alarm(f"cold_storage:{currency}", "holding_unexplained", **facts)
 
 
 def _books(currency: str) -> tuple[Decimal, int, int]:

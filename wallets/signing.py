@@ -141,9 +141,13 @@ def payout_paid_by(chain: Chain, currency: str, told: Decoded) -> Payout | None:
     coins of that payout and no others, and pays what is owed. None where there is none.
     """
     spent = SpentCoin.objects.filter(
-        currency=currency, txid__in={point.txid for point in told.inputs}
+        currency=currency,
+        txid__in={point.txid for point in told.inputs},
+        payout__isnull=False,
     ).select_related("payout")
-    payouts = {Outpoint(coin.txid, coin.vout): coin.payout for coin in spent}
+    payouts = {
+        Outpoint(coin.txid, coin.vout): coin.payout for coin in spent if coin.payout
+    }
     if not told.inputs or not set(told.inputs) <= payouts.keys():
         return None
     found = {payouts[point] for point in told.inputs}

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from exchange.lib.errors import Busy
-from wallets import payouts, reconcile, scanner
+from wallets import payouts, reconcile, scanner, treasury
 from wallets.chains.base import NodeUnreachable
 from wallets.queries import coin_codes
 from wallets.solvency import publish
@@ -49,6 +49,13 @@ def pay_out(**_ignored: object) -> None:
 def pay_out_coin(*, currency: str, **_ignored: object) -> None:
     """Bring the payouts of a coin as far as they get."""
     payouts.run(currency, now=timezone.now())
+
+
+@shared_task(name="wallets.balance_wallets", expires=30)
+def balance_wallets(**_ignored: object) -> None:
+    """Bring the moves between our own wallets as far as they get."""
+    for currency in coin_codes():
+        treasury.run(currency, now=timezone.now())
 
 
 @shared_task(name="wallets.reconcile", expires=60)

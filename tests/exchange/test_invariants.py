@@ -212,6 +212,25 @@ BREAKS: list[tuple[str, str]] = [
             " VALUES ('btc', 'confirmed', now(), 0, '', false, 1)"
         ),
     ),
+    # A move between our wallets that was never booked, and an entry of none.
+    (
+        "treasury_unlike_entries",
+        (
+            "INSERT INTO wallets_treasurymove (currency_id, kind, amount, state,"
+            " proposer_id, approver_id, created_at, updated_at, plan, psbt, raw, txid,"
+            " fee, problem) SELECT 'btc', 'sweep', 1, 'confirmed', {bob}, id, now(),"
+            " now(), '{{}}', '', 'a', 'a', 0, '' FROM accounts_member"
+            " WHERE id <> {bob} LIMIT 1"
+        ),
+    ),
+    (
+        "treasury_unlike_entries",
+        (
+            f"{_ENTRY} SELECT now(), 1, id, 'a', {{bob_cny}}, 'a', 'sweep',"
+            " 'treasury:1' FROM wallets_account WHERE house = 'grants'"
+            " AND currency_id = 'cny'"
+        ),
+    ),
     (
         "orders_unlike_trades",
         "UPDATE markets_order SET fees = fees + 1 WHERE state = 'filled'",

@@ -57,6 +57,9 @@ def test_a_node_says_what_we_hold_hot_and_cold(
     holdings = {each["address"]: each for each in json.loads(told.text)["holdings"]}
     assert holdings[cold]["amount"] == "4.0"
     assert len(holdings) == 3
+    # Nobody moved it there by us.
+    alarm = AuditRecord.objects.get(action="holding_unexplained", is_alarm=True)
+    assert (alarm.subject, alarm.facts) == (f"cold_storage:{COIN}", {"amount": "4.0"})
 
 
 @pytest.mark.promise("I-13")

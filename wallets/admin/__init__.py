@@ -7,5 +7,6 @@ from wallets.admin import (  # noqa: F401  they register themselves
     deposits,
     payouts,
     transfers,
+    treasury,
     withdrawals,
 )

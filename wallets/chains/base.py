@@ -12,7 +12,7 @@ may be called inside a transaction of ours: a node can take seconds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -146,6 +146,27 @@ class Coin:
 
 
 @dataclass(frozen=True, slots=True)
+class Unspent:
+    """What the chain has at some addresses, as of a block."""
+
+    block_hash: str
+    coins: tuple[Coin, ...]
+
+    @property
+    def amounts(self) -> dict[str, Decimal]:
+        """By address."""
+        return by_address((coin.address, coin.amount) for coin in self.coins)
+
+
+def by_address(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """Sum amounts that are at the same address."""
+    found: dict[str, Decimal] = {}
+    for address, amount in amounts:
+        found[address] = found.get(address, Decimal(0)) + amount
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Signed:
     """A transaction ready to be broadcast. `raw` is its bytes, in hexadecimal."""
 
@@ -237,6 +258,24 @@ class Chain(Protocol):
         Hand finished bytes to the network; well done, too, when it has them already.
 
         Raises BroadcastRefused when they cannot become part of the chain as it is.
+        """
+
+    def unspent_of(self, addresses: Sequence[str]) -> Unspent:
+        """
+        Return what the chain has at addresses that may be anybody's. A node reads all
+        unspent outputs for it: minutes on a large chain.
+        """
+
+    def unsigned(self, coins: Sequence[Coin], payments: Sequence[Payment]) -> str:
+        """
+        Write down, for somebody else to sign, a transaction that spends these coins and
+        makes these payments: a PSBT, as text. What is left over is the miners'.
+        """
+
+    def finished(self, psbt: str) -> str:
+        """
+        Return the bytes, in hexadecimal, of a PSBT that others have signed. Raises
+        RpcRefused where it is none, or signatures are missing.
         """
 
     def sign_message(self, address: str, message: str) -> str:

@@ -12,11 +12,11 @@ their answers as Decimals.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -41,10 +41,13 @@ from wallets.chains.base import (
     Signed,
     Tip,
     TooFewCoins,
+    Unspent,
     WalletLocked,
+    by_address,
 )
 
 _TIMEOUT_SECONDS = 20
+_SCAN_TIMEOUT_SECONDS = 900
 # The nodes close a connection after thirty seconds, and wait for it before they end.
 _REST_SECONDS_MAX = 2
 _TARGET_BLOCKS = 6
@@ -81,6 +84,11 @@ class Bitcoind:
         self.url = url
         self._timeout_seconds = timeout_seconds
         self._threads = threading.local()
+
+    @functools.cached_property
+    def _scanner(self) -> Bitcoind:
+        """The same node, for what takes minutes."""
+        return Bitcoind(self.url, timeout_seconds=_SCAN_TIMEOUT_SECONDS)
 
     # --- Reads ---------------------------------------------------------------------
 
@@ -166,28 +174,27 @@ class Bitcoind:
         own that waits for a block.
         """
         rows = self._read("listunspent", 0)
-        return _by_address(
+        return by_address(
             (row.get("address", ""), row["amount"])
             for row in rows
             if row["spendable"] and (row["confirmations"] > 0 or row.get("safe"))
         )
 
-    def unspent_of(self, addresses: Sequence[str]) -> Unspent | None:
-        """
-        Return what the chain has at addresses that may be anybody's; None where none
-        are given. It reads all unspent outputs: minutes on a large chain.
-        """
-        if not addresses:
-            return None
+    def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         wanted = [f"addr({address})" for address in addresses]
-        told = self._read("scantxoutset", "start", wanted)
+        told = self._scanner._read("scantxoutset", "start", wanted)
         if not told["success"]:
             raise RpcRefused("The scan of unspent outputs was broken off.")
-        amounts = _by_address(
-            (row["desc"].partition("(")[2].partition(")")[0], row["amount"])
+        coins = tuple(
+            Coin(
+                Outpoint(row["txid"], row["vout"]),
+                row["desc"].partition("(")[2].partition(")")[0],
+                Decimal(row["amount"]),
+                told["height"] + 1 - row["height"],
+            )
             for row in told["unspents"]
         )
-        return Unspent(told["bestblock"], amounts)
+        return Unspent(told["bestblock"], coins)
 
     def fee_rate(self) -> Decimal | None:
         try:
@@ -264,6 +271,18 @@ class Bitcoind:
 
     def sign_message(self, address: str, message: str) -> str:
         return str(self._call("signmessage", address, message))
+
+    def unsigned(self, coins: Sequence[Coin], payments: Sequence[Payment]) -> str:
+        spent = _inputs([coin.outpoint for coin in coins])
+        made = self._call("createpsbt", spent, _outputs(payments), 0, True)
+        # What is spent, for who signs without a chain at hand.
+        return str(self._call("utxoupdatepsbt", made))
+
+    def finished(self, psbt: str) -> str:
+        final = self._call("finalizepsbt", psbt)
+        if not final["complete"]:
+            raise RpcRefused("Signatures are missing.")
+        return str(final["hex"])
 
     # --- Building ------------------------------------------------------------------
 
@@ -411,14 +430,6 @@ class Bitcoind:
         return line
 
 
-@dataclass(frozen=True, slots=True)
-class Unspent:
-    """What the chain has at addresses, as of a block."""
-
-    block_hash: str
-    amounts: dict[str, Decimal]
-
-
 class _Line:
     """One connection to a node, closed with whoever held it."""
 
@@ -470,13 +481,6 @@ def _received(row: dict[str, Any], mempool: set[str]) -> Received:
         block_hash=row.get("blockhash", "") if confirmations > 0 else "",
         is_gone=confirmations <= 0 and not is_waiting,
     )
-
-
-def _by_address(rows: Iterable[tuple[str, Any]]) -> dict[str, Decimal]:
-    found: dict[str, Decimal] = {}
-    for address, amount in rows:
-        found[address] = found.get(address, Decimal(0)) + Decimal(amount)
-    return found
 
 
 def _address(script: dict[str, Any]) -> str:

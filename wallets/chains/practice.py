@@ -25,7 +25,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from exchange.lib.money import round_up
@@ -45,6 +45,7 @@ from wallets.chains.base import (
     Signed,
     Tip,
     TooFewCoins,
+    Unspent,
 )
 from wallets.models.currencies import Currency
 from wallets.models.practice import (
@@ -58,6 +59,7 @@ from wallets.models.practice import (
 _FEE_RATE = Decimal("0.0001")  # for a thousand bytes
 _MARK = "practice1"
 _CHECK_BYTES = 5
+_UNSIGNED, _SIGNED = "practice-unsigned:", "practice-signed:"
 
 
 class Practice:
@@ -160,12 +162,12 @@ class Practice:
         try:
             text = bytes.fromhex(raw)
             told = json.loads(text)
-        except ValueError as error:
+            inputs = tuple(Outpoint(txid, vout) for txid, vout in told["inputs"])
+            outputs = tuple(
+                Payment(address, Decimal(amount)) for address, amount in told["outputs"]
+            )
+        except (ValueError, KeyError, TypeError) as error:
             raise RpcRefused("TX decode failed") from error
-        inputs = tuple(Outpoint(txid, vout) for txid, vout in told["inputs"])
-        outputs = tuple(
-            Payment(address, Decimal(amount)) for address, amount in told["outputs"]
-        )
         txid = hashlib.sha256(hashlib.sha256(text).digest()).hexdigest()
         return Decoded(txid, inputs, outputs, _size(inputs, outputs))
 
@@ -221,12 +223,52 @@ class Practice:
             self._make_room(decoded, fee)
             self._write(decoded, raw, fee)
 
+    def unspent_of(self, addresses: Sequence[str]) -> Unspent:
+        tip = self.tip()
+        spent = PracticeInput.objects.filter(
+            transaction__currency=self._currency,
+            transaction__blocks__is_active=True,
+            txid=OuterRef("transaction__txid"),
+            vout=OuterRef("vout"),
+        )
+        rows = PracticeOutput.objects.filter(
+            ~Exists(spent),
+            transaction__currency=self._currency,
+            transaction__blocks__is_active=True,
+            address__in=list(addresses),
+        ).annotate(height=F("transaction__blocks__height"))
+        coins = tuple(
+            Coin(
+                Outpoint(row.transaction.txid, row.vout),
+                row.address,
+                row.amount,
+                tip.height + 1 - row.height,
+            )
+            for row in rows.select_related("transaction").order_by("pk")
+        )
+        return Unspent(tip.hash, coins)
+
+    def unsigned(self, coins: Sequence[Coin], payments: Sequence[Payment]) -> str:
+        points = [coin.outpoint for coin in coins]
+        return _UNSIGNED + _raw(self._currency, points, payments)
+
+    def finished(self, psbt: str) -> str:
+        raw = psbt.removeprefix(_SIGNED)
+        if raw == psbt:
+            raise RpcRefused("Signatures are missing.")
+        self.decode(raw)
+        return raw
+
     def sign_message(self, address: str, message: str) -> str:
         if not self.is_ours(address):
             raise RpcRefused("Private key not available", code=-4)
         text = f"{address}|{message}".encode()
         key = settings.SECRET_KEY.encode()
         return "practice:" + hmac.new(key, text, hashlib.sha256).hexdigest()
+
+    def sign_elsewhere(self, psbt: str) -> str:
+        """Have whoever keeps cold storage sign what `unsigned` wrote."""
+        return _SIGNED + psbt.removeprefix(_UNSIGNED)
 
     # --- Deeds of the world outside ------------------------------------------------
 

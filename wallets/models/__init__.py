@@ -10,5 +10,6 @@ from wallets.models import (  # noqa: F401  Django must see every model
     practice,
     solvency,
     transfers,
+    treasury,
     withdrawals,
 )

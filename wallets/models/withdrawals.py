@@ -184,11 +184,22 @@ class PayoutTransaction(models.Model):
 
 
 class SpentCoin(models.Model):
-    """A coin that a payout spends: ours to know, since nodes forget their locks."""
+    """
+    A coin that a payout spends, or a move between our own wallets: ours to know, since
+    nodes forget their locks.
+    """
 
     append_only = True
 
-    payout = models.ForeignKey(Payout, on_delete=models.PROTECT, related_name="coins")
+    payout = models.ForeignKey(
+        Payout, on_delete=models.PROTECT, related_name="coins", null=True
+    )
+    treasury_move = models.ForeignKey(
+        "wallets.TreasuryMove",
+        on_delete=models.PROTECT,
+        related_name="coins",
+        null=True,
+    )
     currency = models.ForeignKey(Currency, on_delete=models.PROTECT, related_name="+")
     txid = models.CharField(max_length=64)
     vout = models.PositiveIntegerField()
@@ -201,6 +212,10 @@ class SpentCoin(models.Model):
             sound_amount("amount", "spent_coin_is_positive"),
             models.UniqueConstraint(
                 fields=["currency", "txid", "vout"], name="a_coin_is_spent_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(payout=None) ^ models.Q(treasury_move=None),
+                name="a_coin_is_spent_by_one",
             ),
         ]
 

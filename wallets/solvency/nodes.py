@@ -17,8 +17,6 @@ from wallets.chains.base import NodeUnreachable, RpcRefused
 from wallets.chains.bitcoind import Bitcoind
 from wallets.solvency.assets import Holding, Source, Statement
 
-# Reading all unspent outputs of a large chain takes minutes.
-_TIMEOUT_SECONDS = 900
 _TRIES = 5
 
 
@@ -37,7 +35,7 @@ class Node:
         """
         for _ in range(_TRIES):
             tip = self.chain.tip()
-            cold = self.chain.unspent_of(self.cold)
+            cold = self.chain.unspent_of(self.cold) if self.cold else None
             hot = self.chain.held()
             if self.chain.tip() == tip and (
                 cold is None or cold.block_hash == tip.hash
@@ -67,7 +65,7 @@ def sources() -> dict[str, Source]:
     return {
         currency: Node(
             currency,
-            Bitcoind(url, timeout_seconds=_TIMEOUT_SECONDS),
+            Bitcoind(url),
             settings.COLD_ADDRESSES.get(currency, ()),
         )
         for currency, url in settings.CHAIN_URLS.items()

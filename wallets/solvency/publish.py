@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,7 @@ from exchange.lib import audit, sealed
 from exchange.lib.errors import Busy, Conflict
 from exchange.lib.money import plain
 from exchange.lib.transactions import transaction
+from wallets import reconcile, signing
 from wallets.models.solvency import Proof, Root, Statement
 from wallets.solvency import assets, manifest, nodes, places, planting, snapshot, tree
 from wallets.solvency.planting import Debts, Grown, Handles, Plot
@@ -75,6 +76,7 @@ def prove(*, now: datetime) -> Proof:
         # nothing is credited that was in no block yet a moment ago.
         asked = nodes.sources() | assets.sources
         stated = assets.collect(asked, challenge=proof.salt)
+        _compare_cold(stated)
         books = snapshot.take(salt=proof.salt)
         with _folder(proof) as folder:
             _write_handles(folder / "handles", books.handles)
@@ -128,6 +130,13 @@ def _save(proof: Proof, trees: list[Tree], stated: dict[str, assets.Statement]) 
                     held=plain(statement.total),
                 )
     audit.record("system", "solvency_proven", audit.label(proof), hash=proof.hash)
+
+
+def _compare_cold(stated: Mapping[str, assets.Statement]) -> None:
+    for currency, addresses in settings.COLD_ADDRESSES.items():
+        if statement := stated.get(currency):
+            stored = [h.amount for h in statement.holdings if h.address in addresses]
+            reconcile.compare_cold(currency, held=signing.total(stored))
 
 
 def _plots(proof: Proof, books: Snapshot, *, seed: bytes, folder: Path) -> list[Plot]:

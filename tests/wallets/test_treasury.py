@@ -1,0 +1,324 @@
+"""Moves between our own wallets, on the practice chain and on a real node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import IntegrityError
+
+from accounts.models.members import Member
+from exchange.lib.models import AuditRecord
+from exchange.lib.money import plain
+from exchange.lib.states import IllegalMove
+from exchange.lib.transactions import transaction
+from tests.makers import make_member
+from tests.wallets.cashier import Cashier, node_cashier, practice_cashier
+from wallets import audit, hot, payouts, reconcile, scanner, treasury
+from wallets.chains.base import Payment
+from wallets.ledger import House
+from wallets.models.coins import Rules
+from wallets.models.deposits import Deposit
+from wallets.models.hot import ForeignSend
+from wallets.models.treasury import TreasuryMove
+from wallets.models.withdrawals import SpentCoin
+from wallets.treasury import Kind, NoColdStorage, NotSigned, OneAtATime, OwnProposal
+
+D = Decimal
+
+
+@dataclass
+class Vault:
+    """A hot wallet and a cold one, and who signs for the cold one."""
+
+    cashier: Cashier
+    cold: str
+    sign: Callable[[str], str]
+
+    @property
+    def currency(self) -> str:
+        return self.cashier.currency
+
+    @property
+    def move(self) -> TreasuryMove:
+        found = TreasuryMove.objects.order_by("-pk").first()
+        assert found is not None
+        return found
+
+    def run(self) -> TreasuryMove:
+        treasury.run(self.currency, now=self.cashier.now)
+        return self.move
+
+    def mine(self) -> None:
+        self.cashier.world.mine()
+
+    def held(self) -> tuple[Decimal, Decimal]:
+        found = treasury.holdings(self.currency)
+        return found.hot, found.cold
+
+    def band(self, low: str, high: str) -> None:
+        Rules.objects.filter(pk=self.currency).update(hot_min=D(low), hot_max=D(high))
+
+    def swept(self, amount: str, one: Member, other: Member) -> TreasuryMove:
+        """Have coins in cold storage, the way they come there."""
+        approved(propose(self, Kind.SWEEP, amount, one), other)
+        self.run()
+        self.mine()
+        return self.run()
+
+
+@pytest.fixture(params=["practice", pytest.param("node", marks=pytest.mark.node)])
+def vault(request: pytest.FixtureRequest, db: None, settings: Any) -> Iterator[Vault]:
+    if request.param == "practice":
+        cashier = practice_cashier()
+        cold = cashier.chain.outside_address()
+        settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+        yield Vault(cashier, cold, cashier.chain.sign_elsewhere)
+        return
+    node = request.getfixturevalue("node")
+    world = request.getfixturevalue("regtest_world")
+    with node_cashier(node, world, settings) as cashier:
+        keeper = node.new_wallet()
+        cold = keeper.new_address()
+        settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+
+        def sign(psbt: str) -> str:
+            return str(keeper._call("walletprocesspsbt", psbt)["psbt"])
+
+        yield Vault(cashier, cold, sign)
+
+
+@pytest.fixture
+def one(db: None) -> Member:
+    return make_member("treasurer")
+
+
+@pytest.fixture
+def other(db: None) -> Member:
+    return make_member("comptroller")
+
+
+def propose(vault: Vault, kind: Kind, amount: str, operator: Member) -> TreasuryMove:
+    with transaction():
+        return treasury.propose(
+            currency=vault.currency,
+            kind=kind,
+            amount=D(amount),
+            operator=operator,
+            reason="test",
+            now=vault.cashier.now,
+        )
+
+
+def approved(move: TreasuryMove, operator: Member) -> TreasuryMove:
+    return treasury.approve(
+        move=move, operator=operator, reason="test", now=move.created_at
+    )
+
+
+def explained(vault: Vault) -> None:
+    """Whatever differs at this block is explained."""
+    found = reconcile.reconcile(vault.currency, now=vault.cashier.now)
+    assert found is not None
+    assert found.unexplained == 0, found.explained
+
+
+@pytest.mark.promise("W-7", "W-11")
+def test_what_is_too_much_goes_cold(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    vault.cashier.deposit(alice, "6", "4")
+    vault.band("2", "8")
+
+    proposed = vault.run()
+    assert (proposed.kind, proposed.amount) == ("sweep", D(5))
+    assert proposed.proposer is None
+    alarm = AuditRecord.objects.get(action="hot_wallet_too_full", is_alarm=True)
+    assert alarm.facts == {"amount": "5.0", "held": "10.0"}
+    assert vault.run() == proposed  # one is enough
+
+    wanted = approved(proposed, one)
+    assert (wanted.state, wanted.proposer) == ("proposed", one)
+    with pytest.raises(OwnProposal):
+        approved(wanted, one)
+    assert approved(wanted, other).state == "approved"
+
+    sent = vault.run()
+    assert sent.state == "broadcast"
+    assert vault.cashier.world.mempool() == [sent.txid]
+    vault.mine()
+    explained(vault)
+    done = vault.run()
+    assert TreasuryMove.objects.count() == 1
+    assert done.state == "confirmed"
+    assert vault.held() == (5 - done.fee, 5)
+    (coin,) = vault.cashier.chain.unspent_of([vault.cold]).coins
+    assert (coin.address, coin.amount) == (vault.cold, 5)
+    held = sum(coin.amount for coin in vault.cashier.chain.coins())
+    assert held == -vault.cashier.balance(House.HOT)
+    # Neither a payment without us, nor a deposit.
+    hot.look_for_foreign(vault.cashier.chain, vault.currency, now=vault.cashier.now)
+    assert not ForeignSend.objects.exists()
+    assert audit.treasury_unlike_entries() == []
+
+
+@pytest.mark.promise("W-11", "W-12")
+def test_what_is_missing_comes_back_signed_elsewhere(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    first_fee = vault.swept("8", one, other).fee
+    vault.band("3", "5")
+
+    proposed = vault.run()
+    assert proposed.kind == "refill"
+    # Into the middle of the band.
+    assert proposed.amount == 4 - (2 - first_fee)
+    planned = approved(approved(proposed, one), other)
+    assert planned.state == "approved"
+    assert vault.run() == planned  # it waits for its signatures
+    (to_hot, amount), change = planned.plan["outputs"]
+    assert vault.cashier.chain.is_ours(to_hot)
+    assert D(amount) == proposed.amount
+    assert change == [vault.cold, plain(8 - proposed.amount - planned.fee)]
+
+    signed = treasury.bring_back(
+        move=planned,
+        psbt=vault.sign(planned.psbt),
+        by="operator:1",
+        now=vault.cashier.now,
+    )
+    assert signed.state == "signed"
+    vault.run()
+    vault.mine()
+    explained(vault)
+    done = vault.run()
+
+    assert done.state == "confirmed"
+    assert vault.held() == (4, 8 - proposed.amount - done.fee)
+    stored = vault.cashier.chain.unspent_of([vault.cold]).coins
+    assert sum(coin.amount for coin in stored) == vault.held()[1]
+    assert audit.treasury_unlike_entries() == []
+    scanner.scan(vault.currency, now=vault.cashier.now)
+    assert not Deposit.objects.filter(txid=done.txid).exists()
+
+
+@pytest.mark.promise("W-12")
+def test_what_was_not_approved_is_not_taken_back(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    planned = approved(propose(vault, Kind.REFILL, "3", one), other)
+    chain = vault.cashier.chain
+    coins = list(chain.unspent_of([vault.cold]).coins)
+    thief = vault.cashier.world.outside_address()
+    elsewhere = chain.unsigned(coins, [Payment(thief, D(7))])
+
+    for psbt, why in [
+        ("nonsense", ""),
+        (planned.psbt, "missing"),
+        (vault.sign(elsewhere), "another transaction"),
+    ]:
+        with pytest.raises(NotSigned) as refused:
+            treasury.bring_back(
+                move=planned, psbt=psbt, by="operator:1", now=vault.cashier.now
+            )
+        assert why in str(refused.value.facts["why"])
+
+    assert vault.move.state == "approved"
+    assert vault.cashier.world.mempool() == []
+
+
+def test_a_signed_move_is_sent_again_until_it_is_there(
+    vault: Vault, alice: Member, one: Member, other: Member, monkeypatch: Any
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    approved(propose(vault, Kind.SWEEP, "2", one), other)
+    kind = type(vault.cashier.chain)
+    with monkeypatch.context() as dying:
+
+        def die(*_args: object) -> None:
+            raise ConnectionAbortedError  # as if the process had ended here
+
+        dying.setattr(kind, "broadcast", die)
+        with pytest.raises(ConnectionAbortedError):
+            vault.run()
+    assert vault.move.state == "signed"
+    txid = vault.move.txid
+
+    vault.run()
+    vault.run()
+    vault.mine()
+    assert vault.run().state == "confirmed"
+    assert vault.move.txid == txid
+    vault.run()
+    assert vault.held()[1] == 2
+
+
+@pytest.mark.promise("W-24")
+def test_payouts_and_moves_never_spend_one_coin(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    vault.cashier.deposit(alice, "3", "3")
+    vault.cashier.approved(alice, "1")
+    approved(propose(vault, Kind.SWEEP, "1", one), other)
+    vault.run()
+    vault.cashier.run()
+
+    coins = SpentCoin.objects.order_by("pk")
+    assert [each.treasury_move_id is None for each in coins] == [False, True]
+    assert len({(each.txid, each.vout) for each in coins}) == 2
+    vault.mine()
+    vault.cashier.run()
+    assert vault.run().state == "confirmed"
+    vault.cashier.demand_paid_once()
+
+
+def test_it_moves_nothing_where_nothing_is_set_up(
+    vault: Vault, alice: Member, one: Member, settings: Any
+) -> None:
+    settings.COLD_ADDRESSES = {}
+    vault.cashier.deposit(alice, "10")
+    vault.band("1", "2")
+    treasury.run(vault.currency, now=vault.cashier.now)
+    assert not TreasuryMove.objects.exists()
+    with pytest.raises(NoColdStorage):
+        propose(vault, Kind.SWEEP, "1", one)
+
+
+def test_one_move_of_a_coin_at_a_time(vault: Vault, one: Member, other: Member) -> None:
+    first = propose(vault, Kind.SWEEP, "1", one)
+    with pytest.raises(OneAtATime):
+        propose(vault, Kind.REFILL, "1", other)
+    treasury.cancel(move=first, by="operator:1", reason="no", now=first.created_at)
+    second = propose(vault, Kind.REFILL, "1", other)
+    with pytest.raises(IllegalMove):
+        approved(first, other)
+    with pytest.raises(treasury.BadMove):
+        propose(vault, Kind.SWEEP, "0", one)
+    assert second.state == "proposed"
+
+
+@pytest.mark.promise("W-11", "S-79")
+def test_the_database_wants_two_people(vault: Vault, one: Member) -> None:
+    move = propose(vault, Kind.SWEEP, "1", one)
+    with pytest.raises(IntegrityError, match="two_approve_a_treasury_move"):
+        TreasuryMove.objects.filter(pk=move.pk).update(state="approved", approver=one)
+
+
+@pytest.mark.promise("W-7")
+def test_a_paused_hot_wallet_sweeps_nothing(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    hot.of(vault.currency)
+    approved(propose(vault, Kind.SWEEP, "1", one), other)
+
+    with transaction():
+        hot.pause(vault.currency, hot.Pause.UNSAFE, now=vault.cashier.now)
+    assert vault.run().state == "approved"
+    assert payouts.spent_of(vault.currency, {}) == set()

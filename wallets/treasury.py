@@ -1,0 +1,520 @@
+"""
+The treasury: how much of a coin is kept hot, and how it goes cold and comes back.
+
+The hot wallet has a band, in the operator's rules. Above it a sweep to cold storage is
+proposed, below it a refill; by the machine, or by an operator. Two operators have to
+want it. A sweep is signed by the hot wallet, and pays an address of the environment,
+never one of the database. A refill is a PSBT that whoever keeps cold storage signs
+elsewhere and brings back: it must be, to the last unit, the one that was approved.
+
+From the signed bytes on it goes as with payouts: they are in our rows before the
+network has them, and it is these bytes that are sent again. It works in the same turn
+as the payouts of the coin, and what it spends stands in the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import Sum
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models.members import Member
+from exchange.lib import audit, states
+from exchange.lib.errors import Conflict, Invalid, NotAllowed, Refused
+from exchange.lib.money import ZERO, is_multiple, plain, round_down, round_up
+from exchange.lib.transactions import savepoint, transaction, transaction_required
+from wallets import addresses, hot, ledger, payouts, queries, reconcile, signing
+from wallets.chains import NoChain, chain_of
+from wallets.chains.base import (
+    BroadcastRefused,
+    Chain,
+    ChainError,
+    Coin,
+    NodeUnreachable,
+    Outpoint,
+    Payment,
+    RpcRefused,
+    TooFewCoins,
+)
+from wallets.ledger import AVAILABLE, House, Move, Reason
+from wallets.models.coins import Rules
+from wallets.models.deposits import DepositAddress
+from wallets.models.hot import HotWallet
+from wallets.models.treasury import TreasuryMove
+from wallets.models.withdrawals import SpentCoin, Withdrawal
+
+Kind = TreasuryMove.Kind
+_State = TreasuryMove.State
+OPEN = (_State.PROPOSED, _State.APPROVED, _State.SIGNED, _State.BROADCAST)
+_SENT = (_State.SIGNED, _State.BROADCAST)
+
+
+class NoColdStorage(Refused):
+    """The environment names no address of cold storage for this coin."""
+
+    code = "no_cold_storage"
+    text = _("No cold storage is set up for this coin.")
+
+
+class BadMove(Invalid):
+    """An amount that cannot be moved, or more digits than the coin has."""
+
+    code = "bad_move"
+    text = _("Please give an amount that the coin can have.")
+
+
+class OneAtATime(Conflict):
+    """Another move of this coin is under way."""
+
+    code = "one_move_at_a_time"
+    text = _("Another move of this coin is under way. Finish or cancel it first.")
+
+
+class OwnProposal(NotAllowed):
+    """Two people have to want it."""
+
+    code = "own_proposal"
+    text = _("Somebody else has to approve what you proposed.")
+
+
+class NotSigned(Refused):
+    """What was brought back is not what was approved, or not signed. Facts: why."""
+
+    code = "not_signed"
+    text = _("This is not the approved transaction, signed.")
+
+
+class Holdings(NamedTuple):
+    """What the books say we hold of a coin, and the band of the hot wallet."""
+
+    hot: Decimal
+    cold: Decimal
+    waiting: Decimal  # approved withdrawals that are not signed
+    low: Decimal
+    high: Decimal  # 0: no upper end
+
+    @property
+    def middle(self) -> Decimal:
+        return (self.low + self.high) / 2 if self.high else self.low
+
+
+def holdings(currency: str) -> Holdings:
+    """Return what we hold of a coin, by the books."""
+    rules = Rules.objects.filter(pk=currency).order_by("pk").first()
+    waiting = Withdrawal.objects.filter(
+        currency=currency, state__in=[Withdrawal.State.APPROVED]
+    ).aggregate(sum=Sum("net"))["sum"]
+    return Holdings(
+        hot=-queries.house_balance(House.HOT, currency),
+        cold=-queries.house_balance(House.COLD, currency),
+        waiting=Decimal(waiting or ZERO),
+        low=rules.hot_min if rules else ZERO,
+        high=rules.hot_max if rules else ZERO,
+    )
+
+
+def cold_addresses(currency: str) -> tuple[str, ...]:
+    """Return where cold storage is. Raises NoColdStorage."""
+    found: tuple[str, ...] = settings.COLD_ADDRESSES.get(currency, ())
+    if not found:
+        raise NoColdStorage(currency=currency)
+    return found
+
+
+def demand_sound(currency: str, amount: Decimal) -> None:
+    """Raise NoColdStorage, BadMove or OneAtATime where this cannot be proposed."""
+    cold_addresses(currency)
+    rules = Rules.objects.select_related("currency").filter(pk=currency)
+    found = rules.order_by("pk").first()
+    if found is None or not amount > ZERO:
+        raise BadMove
+    if not is_multiple(amount, found.currency.unit):
+        raise BadMove
+    if TreasuryMove.objects.filter(currency=currency, state__in=OPEN).exists():
+        raise OneAtATime(currency=currency)
+
+
+# --- From the wish to the approval --------------------------------------------------
+
+
+@transaction_required
+def propose(
+    *,
+    currency: str,
+    kind: TreasuryMove.Kind,
+    amount: Decimal,
+    operator: Member | None,
+    reason: str,
+    now: datetime,
+) -> TreasuryMove:
+    """
+    Propose a move; by nobody, where the machine does. In the transaction of the desk's
+    form.
+
+    Raises NoColdStorage, BadMove, OneAtATime.
+    """
+    demand_sound(currency, amount)
+    by = f"operator:{operator.pk}" if operator else "system"
+    try:
+        with savepoint():
+            move = TreasuryMove.objects.create(
+                currency_id=currency,
+                kind=kind,
+                amount=amount,
+                proposer=operator,
+                created_at=now,
+                updated_at=now,
+            )
+    except IntegrityError as error:
+        raise OneAtATime(currency=currency) from error
+    facts = {"kind": str(kind), "amount": plain(amount), "reason": reason}
+    audit.record(by, "treasury_proposed", audit.label(move), **facts)
+    return move
+
+
+def approve(
+    *, move: TreasuryMove, operator: Member, reason: str, now: datetime
+) -> TreasuryMove:
+    """
+    Add an operator's word. What the machine proposed becomes theirs, and waits for
+    another; what another proposed is approved. For a refill this plans what cold
+    storage has to sign, so that the chain is asked.
+
+    Raises OwnProposal, IllegalMove, NoColdStorage, TooFewCoins, ChainError.
+    """
+    by = f"operator:{operator.pk}"
+    if move.proposer_id is None:
+        with transaction():
+            fresh = states.lock_row(move)
+            if fresh.proposer_id is None and fresh.state == _State.PROPOSED:
+                fresh.proposer, fresh.updated_at = operator, now
+                fresh.save(update_fields=["proposer", "updated_at"])
+                facts = {"reason": reason}
+                audit.record(by, "treasury_wanted", audit.label(fresh), **facts)
+                return fresh
+        move = fresh
+    if move.proposer_id == operator.pk:
+        raise OwnProposal
+    plan = _plan_refill(move) if move.kind == Kind.REFILL else None
+    with transaction():
+        fresh = states.lock_row(move)
+        if fresh.proposer_id == operator.pk:
+            raise OwnProposal
+        if plan is not None and fresh.state == _State.PROPOSED:
+            fresh.plan, fresh.psbt, fresh.fee = plan
+        fresh.updated_at = now
+        fresh.save(update_fields=["plan", "psbt", "fee", "updated_at"])
+        return states.advance(
+            fresh, "approve", by=by, approver=operator.pk, reason=reason
+        )
+
+
+def cancel(*, move: TreasuryMove, by: str, reason: str, now: datetime) -> TreasuryMove:
+    """Give a move up while nothing is signed. Raises IllegalMove."""
+    with transaction():
+        TreasuryMove.objects.filter(pk=states.lock_row(move).pk).update(updated_at=now)
+        return states.advance(move, "cancel", by=by, reason=reason)
+
+
+def bring_back(
+    *, move: TreasuryMove, psbt: str, by: str, now: datetime
+) -> TreasuryMove:
+    """
+    Take what cold storage has signed; it is sent within seconds.
+
+    It must spend the coins of the plan and no others, and pay its outputs and no
+    others. Raises NotSigned, IllegalMove, NodeUnreachable.
+    """
+    chain = chain_of(move.currency_id)
+    try:
+        raw = chain.finished("".join(psbt.split()))
+        told = chain.decode(raw)
+    except NodeUnreachable:
+        raise
+    except ChainError as error:
+        raise NotSigned(why=str(error)) from error
+    coins = _planned_coins(move)
+    if sorted(told.inputs) != sorted(coins) or list(told.outputs) != _planned(move):
+        raise NotSigned(why=f"{told.txid} is another transaction")
+    return _commit(move, raw, told.txid, coins, move.fee, by=by, now=now)
+
+
+# --- The worker ---------------------------------------------------------------------
+
+
+def run(currency: str, *, now: datetime) -> None:
+    """
+    Propose what is needed, sign sweeps that are approved, and follow what was signed.
+
+    Safe to run at any time, twice, and after any crash.
+    """
+    try:
+        chain = chain_of(currency)
+        cold_addresses(currency)
+    except (NoChain, NoColdStorage):
+        return
+    rules = Rules.objects.select_related("currency").filter(pk=currency)
+    found = rules.order_by("pk").first()
+    if found is None:
+        return
+    with payouts.turn(currency) as is_ours:
+        if not is_ours:
+            return
+        open_moves = TreasuryMove.objects.filter(currency=currency, state__in=OPEN)
+        move = open_moves.order_by("pk").first()
+        if move is None:
+            _propose_needed(found, now)
+            return
+        try:
+            if move.state == _State.APPROVED and move.kind == Kind.SWEEP:
+                move = _sweep(chain, found, move, now)
+            if move.state in _SENT:
+                _follow(chain, found, move, now)
+        except NodeUnreachable:
+            return  # its scanner says so
+        except (RpcRefused, TooFewCoins, signing.FeeAbsurd, signing.Unsafe) as error:
+            _note_problem(move, str(error))
+
+
+def _propose_needed(rules: Rules, now: datetime) -> None:
+    """Propose what brings the hot wallet into the middle of its band."""
+    held, unit = holdings(rules.pk), rules.currency.unit
+    is_short = HotWallet.objects.filter(
+        pk=rules.pk, trouble=HotWallet.Trouble.TOO_FEW_COINS
+    ).exists()
+    if held.high and held.hot > held.high:
+        amount, kind = round_down(held.hot - held.middle, unit), Kind.SWEEP
+        why = "hot_wallet_too_full"
+    elif held.hot < held.low or is_short:
+        wanted = max(held.middle, held.waiting + rules.fee_max) - held.hot
+        amount = min(round_up(wanted, unit), held.cold - rules.fee_max)
+        kind, why = Kind.REFILL, "hot_wallet_too_empty"
+    else:
+        return
+    if amount <= ZERO:
+        return
+    with transaction():
+        move = propose(
+            currency=rules.pk,
+            kind=kind,
+            amount=amount,
+            operator=None,
+            reason=why,
+            now=now,
+        )
+        audit.alarm(audit.label(move), why, amount=plain(amount), held=plain(held.hot))
+
+
+def _sweep(
+    chain: Chain, rules: Rules, move: TreasuryMove, now: datetime
+) -> TreasuryMove:
+    """Have the hot wallet pay cold storage, and write down what was signed."""
+    if hot.of(rules.pk).paused_at is not None:
+        return move
+    owed = [Payment(cold_addresses(rules.pk)[0], move.amount)]
+    coins = {coin.outpoint: coin.amount for coin in chain.coins()}
+    signed = signing.sign(
+        chain,
+        owed,
+        rules=rules,
+        rate=signing.fee_rate(chain, rules),
+        spend={},
+        avoid=payouts.spent_of(rules.pk, coins),
+    )
+    told = chain.decode(signed.raw)
+    move.plan = _written(signed.coins, told.outputs)
+    return _commit(
+        move, signed.raw, signed.txid, signed.coins, signed.fee, by="system", now=now
+    )
+
+
+def _commit(
+    move: TreasuryMove,
+    raw: str,
+    txid: str,
+    coins: dict[Outpoint, Decimal],
+    fee: Decimal,
+    *,
+    by: str,
+    now: datetime,
+) -> TreasuryMove:
+    """Write the signed bytes down: from here on their coins are spent."""
+    with transaction():
+        fresh = states.lock_row(move)
+        if fresh.state in _SENT and fresh.raw == raw:
+            return fresh
+        if fresh.state == _State.APPROVED:
+            fresh.plan, fresh.raw, fresh.txid = move.plan, raw, txid
+            fresh.fee, fresh.updated_at = fee, now
+            fresh.save()
+        signed = states.advance(fresh, "sign", by=by, txid=txid)
+        SpentCoin.objects.bulk_create(
+            SpentCoin(
+                treasury_move=signed,
+                currency_id=move.currency_id,
+                txid=point.txid,
+                vout=point.vout,
+                amount=amount,
+            )
+            for point, amount in coins.items()
+        )
+        return signed
+
+
+def _follow(chain: Chain, rules: Rules, move: TreasuryMove, now: datetime) -> None:
+    """Send what was signed, see it confirmed, and book it."""
+    fate = chain.fate(move.txid)
+    if fate is None or (fate.confirmations <= 0 and not fate.is_in_mempool):
+        try:
+            chain.broadcast(move.raw)
+        except BroadcastRefused as error:
+            _note_problem(move, str(error))
+            return
+    if move.state == _State.SIGNED:
+        with transaction():
+            move = states.advance(move, "send", by="system", txid=move.txid)
+    deepest = rules.tiers.order_by("-confirmations").values_list("confirmations")[:1]
+    needed = next((depth for (depth,) in deepest), 1)
+    if fate is not None and fate.confirmations >= needed:
+        _confirm(move, now)
+
+
+def _confirm(move: TreasuryMove, now: datetime) -> None:
+    """Book that coins changed the wallet, and what the miners got, once."""
+    currency, cause = move.currency_id, f"treasury:{move.pk}"
+    hot_account = ledger.house(House.HOT, currency)
+    cold_account = ledger.house(House.COLD, currency)
+    # Custody accounts are minus what is held: who gets coins, goes down.
+    is_sweep = move.kind == Kind.SWEEP
+    sender = hot_account if is_sweep else cold_account
+    target = cold_account if is_sweep else hot_account
+    moves = [_entry(target, sender, move.amount, Reason.SWEEP, cause)]
+    if move.fee > ZERO:
+        miners = ledger.house(House.NETWORK_FEES, currency)
+        moves.append(_entry(miners, sender, move.fee, Reason.NETWORK_FEE, cause))
+    with transaction():
+        fresh = states.lock_row(move)
+        if fresh.state == _State.CONFIRMED:
+            return
+        ledger.post_once(cause, moves, at=now)
+        TreasuryMove.objects.filter(pk=fresh.pk).update(updated_at=now)
+        states.advance(fresh, "confirm", by="system", txid=move.txid)
+
+
+def _entry(
+    source: int, target: int, amount: Decimal, reason: Reason, cause: str
+) -> Move:
+    return Move(source, AVAILABLE, target, AVAILABLE, amount, reason.value, cause)
+
+
+def _note_problem(move: TreasuryMove, words: str) -> None:
+    """Write down what an operator must look into, and wake one, once."""
+    with transaction():
+        fresh = states.lock_row(move)
+        if fresh.problem == words[:200]:
+            return
+        fresh.problem = words[:200]
+        fresh.save(update_fields=["problem"])
+        audit.alarm(audit.label(fresh), "treasury_in_trouble", problem=words[:200])
+
+
+# --- The plan of a refill -----------------------------------------------------------
+
+
+def _plan_refill(move: TreasuryMove) -> tuple[dict[str, object], str, Decimal]:
+    """
+    Choose coins of cold storage, the largest first, and write the transaction down:
+    the amount to the hot wallet, the rest back to where it came from.
+    """
+    currency = move.currency_id
+    chain, cold = chain_of(currency), cold_addresses(currency)
+    rules = Rules.objects.select_related("currency").get(pk=currency)
+    rate = signing.fee_rate(chain, rules)
+    unspent = chain.unspent_of(cold)
+    spent = payouts.spent_of(currency, {each.outpoint: ZERO for each in unspent.coins})
+    coins: list[Coin] = []
+    for coin in sorted(unspent.coins, key=lambda each: -each.amount):
+        if coin.outpoint in spent:
+            continue
+        coins.append(coin)
+        have = signing.total(each.amount for each in coins)
+        size = payouts.size_of(inputs=len(coins), outputs=2)
+        fee = round_up(rate * size / 1000, rules.currency.unit)
+        if have >= move.amount + fee:
+            break
+    else:
+        raise TooFewCoins("Cold storage has not that much.")
+    if fee > rules.fee_max:
+        raise signing.FeeAbsurd(f"{fee} for a refill, {rules.fee_max} allowed")
+    rest = have - move.amount - fee
+    to_hot = Payment(chain.new_address(), move.amount)
+    outputs = [to_hot, Payment(cold[0], rest)] if rest else [to_hot]
+    plan = _written({each.outpoint: each.amount for each in coins}, outputs)
+    return plan, chain.unsigned(coins, outputs), fee
+
+
+def _written(
+    coins: dict[Outpoint, Decimal], outputs: Sequence[Payment]
+) -> dict[str, object]:
+    return {
+        "coins": [[*point, plain(amount)] for point, amount in coins.items()],
+        "outputs": [[to, plain(amount)] for to, amount in outputs],
+    }
+
+
+def _planned(move: TreasuryMove) -> list[Payment]:
+    return [Payment(to, Decimal(amount)) for to, amount in move.plan["outputs"]]
+
+
+def _planned_coins(move: TreasuryMove) -> dict[Outpoint, Decimal]:
+    rows = move.plan.get("coins", ())
+    return {Outpoint(txid, vout): Decimal(amount) for txid, vout, amount in rows}
+
+
+# --- What others ask ----------------------------------------------------------------
+
+
+def install() -> None:
+    """Tell the payouts, the scanner and the reconciliation what is ours."""
+    hot.knowers.append(_known_txids)
+    addresses.house_addresses.append(_is_refilled)
+    reconcile.explanations["treasury"] = _under_way
+
+
+def _known_txids(currency: str, txids: Collection[str]) -> set[str]:
+    moves = TreasuryMove.objects.filter(currency=currency, txid__in=list(txids))
+    return set(moves.values_list("txid", flat=True))
+
+
+def _is_refilled(currency: str, address: str) -> bool:
+    """Say whether a refill pays that address of the hot wallet."""
+    if DepositAddress.objects.filter(currency=currency, address=address).exists():
+        return False
+    refills = TreasuryMove.objects.filter(currency=currency, kind=Kind.REFILL)
+    return any(
+        address == to
+        for plan in refills.exclude(plan={}).values_list("plan", flat=True)
+        for to, _amount in plan["outputs"]
+    )
+
+
+def _under_way(chain: Chain, currency: str) -> Decimal:
+    """What moves that are not booked yet have taken from the node's hot wallet."""
+    changed = []
+    moves = TreasuryMove.objects.filter(currency=currency, state__in=_SENT)
+    for move in moves.order_by("pk"):
+        fate = chain.fate(move.txid)
+        if fate is None or (fate.confirmations <= 0 and not fate.is_in_mempool):
+            continue
+        if move.kind == Kind.SWEEP:
+            changed += [-amount for amount in _planned_coins(move).values()]
+        if fate.confirmations > 0:
+            outputs = fate.decoded.outputs
+            changed += [amount for to, amount in outputs if chain.is_ours(to)]
+    return signing.total(changed)
