@@ -178,8 +178,8 @@ def _decided(
     if row.member_id == operator.pk:
         raise OwnAccount
     by = f"operator:{operator.pk}"
-    facts = {"decider": operator.pk, "note": note, "at": now.isoformat()}
-    return advance(row, move, by=by, **facts)
+    at = now.isoformat()
+    return advance(row, move, by=by, decider=operator.pk, note=note, at=at)
 
 
 @transaction_required

@@ -3,8 +3,8 @@ Transfers: a member pays another member of the house, at once and without a fee.
 
 `place` does all in one transaction. A transfer is as good to a thief as a withdrawal,
 and so it is allowed by the same means, counted against the same limits, and rests after
-a change of credentials. Nobody looks at it before it is paid: what cannot be valued is
-refused.
+a change of credentials. Nobody looks at it before it is paid: what cannot be valued, or
+may yet be taken back, is refused.
 
 Rows are locked in this order: the two members by id, balances by id. The recipient's
 row, too, so that nobody who is just being closed is paid.
@@ -13,7 +13,8 @@ Note [Who learns of whom]: a member number is there to be shown, so anybody sign
 may ask who has one, and reads initials. An e-mail address says nothing until the sender
 has shown a code or signed with a key, and everything else is as it must be, money
 included; then a refusal is honest. How many addresses somebody may try whom they never
-paid is limited (`throttling.count_stranger`).
+paid by it is limited (`throttling.count_stranger`): also those of members whose number
+they have, so that nobody finds out whose it is.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from exchange.lib.errors import Conflict, Invalid, NotFound, Refused
 from exchange.lib.money import plain
 from exchange.lib.states import lock_rows
 from exchange.lib.transactions import transaction, transaction_required
-from wallets import ledger, queries, withdrawals
+from wallets import deposits, ledger, queries, withdrawals
 from wallets.ledger import AVAILABLE, InsufficientFunds, Move, Reason
 from wallets.models.transfers import Transfer
 from wallets.withdrawals import Source
@@ -73,6 +74,16 @@ class NoPrice(Refused):
     )
 
 
+class ShakyDeposit(Refused):
+    """What was credited to the sender may yet be taken back."""
+
+    code = "shaky_deposit"
+    text = _(
+        "A deposit of yours is in no block at the moment. Please transfer again as soon"
+        " as it is in one."
+    )
+
+
 class BadNote(Invalid):
     """The note is too long."""
 
@@ -108,12 +119,14 @@ def place(
     """
     Pay a member, named by number or e-mail address.
 
-    The same `client_id` with the same terms returns the same transfer.
+    The same `client_id` with the same terms, the recipient named alike, returns the
+    same transfer.
 
     Raises what `withdrawals` raises of the sender (NoProof, ProofUsed, Frozen,
     AddressNotConfirmed, Resting, LimitReached), ledger.UnknownCurrency, BadAmount or
-    InsufficientFunds, and BadRecipient, UnknownRecipient, OwnAccount, NoPrice, BadNote,
-    BadClientId, SameIdOtherTerms, words.Unseen, throttling.LimitReached.
+    InsufficientFunds, and BadRecipient, UnknownRecipient, OwnAccount, NoPrice,
+    ShakyDeposit, BadNote, BadClientId, SameIdOtherTerms, words.Unseen,
+    throttling.LimitReached.
     """
     withdrawals.demand_source(sender, source, now)
     payee = member_named(recipient)
@@ -123,17 +136,19 @@ def place(
     with transaction():
         sender, payee = _lock_both(sender, payee)
         if earlier := _earlier(sender, client_id):
-            return _same(earlier, payee, currency, amount, note)
+            wanted = (payee, _is_address(recipient), currency, amount, note)
+            return _same(earlier, wanted)
         withdrawals.demand_may_send(sender)
         withdrawals.demand_unspent(source)
         demand_payable(sender, currency, amount)
-        value = _value(sender, amount, currency, now)
+        value = _looked_at(sender, amount, currency, now)
         transfer = Transfer(
             sender=sender,
             recipient=_recipient(sender, payee, recipient, now),
             currency_id=currency,
             amount=amount,
             value=value,
+            is_by_address=_is_address(recipient),
             note=note,
             client_id=client_id,
             proof=source.proof,
@@ -161,7 +176,7 @@ def recipient_named(text: str) -> str:
     nothing of whether there is such a member. Raises BadRecipient.
     """
     text = text.strip()
-    if "@" not in text:
+    if not _is_address(text):
         if not _NUMBER.fullmatch(text.upper()):
             raise BadRecipient
         return text.upper()
@@ -186,7 +201,7 @@ def look_up(sender: Member, text: str) -> str:
     named = recipient_named(text)
     if named in {sender.sn, sender.email}:
         raise OwnAccount
-    if "@" in named:
+    if _is_address(named):
         return ""
     found = _found(named)
     if found is None or not _can_be_paid(found):
@@ -228,8 +243,12 @@ def rows_of(member: Member, currency: str | None = None) -> QuerySet[Transfer]:
     return mine.select_related("sender", "recipient").order_by("-pk")
 
 
+def _is_address(text: str) -> bool:
+    return "@" in text
+
+
 def _found(named: str) -> Member | None:
-    by = {"email": named} if "@" in named else {"sn": named}
+    by = {"email" if _is_address(named) else "sn": named}
     return Member.objects.filter(**by).order_by("pk").first()
 
 
@@ -241,10 +260,15 @@ def _lock_both(sender: Member, payee: Member | None) -> tuple[Member, Member | N
     return locked[sender.pk], None if payee is None else locked[payee.pk]
 
 
-def _value(sender: Member, amount: Decimal, currency: str, now: datetime) -> Decimal:
+def _looked_at(
+    sender: Member, amount: Decimal, currency: str, now: datetime
+) -> Decimal:
+    """Return what it counts for the limits. Raises where an operator would doubt it."""
     value = withdrawals.demand_within_limits(sender, amount, currency, now=now)
     if value is None:
         raise NoPrice
+    if deposits.shaky_of(sender):
+        raise ShakyDeposit
     return value
 
 
@@ -253,9 +277,10 @@ def _recipient(
 ) -> Member:
     if payee == sender:
         raise OwnAccount
-    knows = Transfer.objects.filter(sender=sender, recipient=payee).exists()
-    if "@" in typed and not knows:
-        throttling.count_stranger(sender.pk, now=now)
+    if _is_address(typed):
+        paid = Transfer.objects.filter(sender=sender, is_by_address=True)
+        if not paid.filter(recipient=payee).exists():
+            throttling.count_stranger(sender.pk, now=now)
     if payee is None or not _can_be_paid(payee):
         raise UnknownRecipient
     return payee
@@ -284,11 +309,9 @@ def _earlier(sender: Member, client_id: str | None) -> Transfer | None:
     return rows.select_related("recipient").order_by("pk").first()
 
 
-def _same(
-    earlier: Transfer, payee: Member | None, currency: str, amount: Decimal, note: str
-) -> Transfer:
-    terms = (earlier.recipient, earlier.currency_id, earlier.amount, earlier.note)
-    if terms != (payee, currency, amount, note):
+def _same(earlier: Transfer, wanted: tuple[object, ...]) -> Transfer:
+    whom = (earlier.recipient, earlier.is_by_address)
+    if wanted != (*whom, earlier.currency_id, earlier.amount, earlier.note):
         raise SameIdOtherTerms
     return earlier
 

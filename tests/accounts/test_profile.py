@@ -294,13 +294,14 @@ def test_it_switches_off_what_is_optional_and_nothing_else(
     browser.post("/account/notices", {"mail": ["identity_decided", "nonsense"]})
     page = browser.get("/account/notices").content.decode()
 
-    assert fresh(alice).muted_notices == ["deposit_credited", "ticket_answered"]
+    others = ["deposit_credited", "ticket_answered", "transfer_received"]
+    assert fresh(alice).muted_notices == others
     assert 'value="identity_decided" checked' in page
     assert 'value="ticket_answered">' in page
 
     browser.post(
         "/account/notices",
-        {"mail": ["identity_decided", "ticket_answered", "deposit_credited"]},
+        {"mail": ["identity_decided", *others]},
     )
     assert fresh(alice).muted_notices == []
 

@@ -111,8 +111,9 @@ BREAKS: list[tuple[str, str]] = [
         "transfers_unlike_entries",
         (
             "INSERT INTO wallets_transfer (sender_id, recipient_id, currency_id,"
-            " amount, value, note, at, token_id) SELECT {bob}, id, 'cny', 1, 1, '',"
-            " now(), {key} FROM accounts_member WHERE id <> {bob} LIMIT 1"
+            " amount, value, is_by_address, note, at, token_id) SELECT {bob}, id,"
+            " 'cny', 1, 1, false, '', now(), {key} FROM accounts_member"
+            " WHERE id <> {bob} LIMIT 1"
         ),
     ),
     (
@@ -471,6 +472,7 @@ def _pay_out(member: Member, operator: Member) -> None:
         currency_id="btc",
         amount=one,
         value=0,
+        is_by_address=False,
         token=make_token(member).token,
         at=now,
     )

@@ -165,7 +165,7 @@ def test_it_locks_balances_in_the_order_of_their_ids(
 
     def pay() -> None:
         held.wait()
-        move = Move(hers, "a", his, "a", D(1), "transfer", "test")
+        move = Move(hers, "a", his, "a", D(1), "by_hand", "test")
         with transaction():
             ledger.post([move], at=NOW)
 

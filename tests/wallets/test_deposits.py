@@ -476,7 +476,7 @@ def _give(source: Member, target: Member, amount: str) -> None:
             ledger.account_of(member_id=target.pk, currency=COIN),
             ledger.AVAILABLE,
             Decimal(amount),
-            "transfer",
+            "by_hand",
             "test:1",
         )
         ledger.post([move], at=timezone.now())

@@ -39,7 +39,7 @@ Purse = tuple[Decimal | int, Decimal | int]
 locks_by_hand = pytest.mark.broken_books
 
 
-def move(source: Pocket, target: Pocket, amount: str, reason: str = "transfer") -> Move:
+def move(source: Pocket, target: Pocket, amount: str, reason: str = "by_hand") -> Move:
     return Move(*source, *target, Decimal(amount), reason, "test:1")
 
 
@@ -75,6 +75,7 @@ def held_by(account: Pocket) -> Decimal:
     return Decimal(amount)
 
 
+@pytest.mark.broken_books  # for no reason that the audit knows (I-19)
 @pytest.mark.promise("I-1", "I-2")
 def test_it_moves_between_members_and_the_house(alice: Member) -> None:
     fund(alice, "100 cny")
@@ -337,9 +338,7 @@ def test_it_agrees_with_a_naive_book_after_any_moves(
             after[source] -= Decimal(cents)
             after[target] += Decimal(cents)
         moves = [
-            Move(
-                accounts[s[0]], s[1], accounts[t[0]], t[1], Decimal(n), "transfer", "x"
-            )
+            Move(accounts[s[0]], s[1], accounts[t[0]], t[1], Decimal(n), "by_hand", "x")
             for s, t, n in posting
         ]
         if after["fees", "a"] < 0:

@@ -92,7 +92,7 @@ def transfer(source: Member, target: Member, amount: str, currency: str) -> None
         ]
         move = Move(
             *(accounts[0], AVAILABLE, accounts[1], AVAILABLE),
-            *(Decimal(amount), "transfer", "test:1"),
+            *(Decimal(amount), "by_hand", "test:1"),
         )
         ledger.post([move], at=NOW)
 
@@ -154,7 +154,7 @@ def test_it_counts_everybody_who_has_an_account_and_nobody_else(
         hot = ledger.house(House.HOT, "btc")
         amount = Decimal("0.25")
         ledger.post(
-            [Move(hot, AVAILABLE, suspense, AVAILABLE, amount, "transfer", "test:2")],
+            [Move(hot, AVAILABLE, suspense, AVAILABLE, amount, "by_hand", "test:2")],
             at=NOW,
         )
 

@@ -21,9 +21,10 @@ from exchange.lib.errors import ExchangeError
 from exchange.lib.models import AuditRecord, Mail
 from tests import rows
 from tests.makers import fund, make_token
-from tests.wallets.places import COIN
+from tests.wallets.places import COIN, practice_place, rules
 from tests.wallets.test_withdrawals import Counter, _limits, counter, make_proof
 from wallets import ledger, queries, transfers, valuation, withdrawals
+from wallets.models.deposits import Deposit
 from wallets.models.ledger import Entry
 from wallets.models.transfers import Transfer
 from wallets.withdrawals import Source
@@ -39,7 +40,8 @@ class Purse:
     bob: Member
 
     def pay(self, amount: str = "1", **terms: Any) -> Transfer:
-        terms = {"recipient": self.bob.sn, "now": timezone.now()} | terms
+        terms.setdefault("recipient", self.bob.sn)
+        terms.setdefault("now", timezone.now())
         terms.setdefault("source", Source(proof=make_proof(self.member, terms["now"])))
         return transfers.place(
             sender=self.member, currency=COIN, amount=Decimal(amount), **terms
@@ -196,6 +198,7 @@ def test_a_transfer_points_at_the_code_or_key_that_allowed_it(purse: Purse) -> N
             currency_id=COIN,
             amount=1,
             value=1,
+            is_by_address=False,
             at=timezone.now(),
         )
 
@@ -247,13 +250,15 @@ def test_the_frozen_and_the_unconfirmed_pay_nobody(purse: Purse) -> None:
 def test_the_same_id_is_the_same_transfer(purse: Purse, mallory: Member) -> None:
     first = purse.pay(client_id="a", note="rent")
 
-    for named in (purse.bob.sn, purse.bob.email):
+    for named in (purse.bob.sn, f" {purse.bob.sn.lower()}"):
         assert purse.pay(client_id="a", note="rent", recipient=named) == first
     for other in (
         {"amount": "2", "note": "rent"},
         {"note": "rents"},
         {"note": "rent", "recipient": mallory.sn},
         {"note": "rent", "recipient": "nobody@example.com"},
+        # Else one could find out whose number it is.
+        {"note": "rent", "recipient": purse.bob.email},
     ):
         with pytest.raises(transfers.SameIdOtherTerms):
             purse.pay(client_id="a", **other)
@@ -300,6 +305,19 @@ def test_without_a_price_it_is_refused(
     with pytest.raises(transfers.NoPrice):
         purse.pay()
     assert purse.have() == [10, 0]
+
+
+def test_what_may_yet_be_taken_back_is_not_passed_on(purse: Purse) -> None:
+    place = practice_place()
+    rules(("0", 1))
+    place.pay(purse.member, "1")
+    place.mine()
+    place.scan()
+    purse.pay("10", client_id="a")
+    Deposit.objects.update(confirmations=0)
+    with pytest.raises(transfers.ShakyDeposit):
+        purse.pay("0.1")
+    purse.pay("10", client_id="a")  # that is done
 
 
 # --- Who learns of whom --------------------------------------------------------------
@@ -376,8 +394,9 @@ def test_whatever_else_is_wrong_is_said_before_an_address_is_looked_at(
     assert transfers.UnknownRecipient not in {kind for kind, _ in said}
 
 
-def test_many_addresses_are_not_tried(purse: Purse) -> None:
+def test_many_addresses_are_not_tried(purse: Purse, mallory: Member) -> None:
     now = timezone.now()
+    purse.pay(recipient=mallory.sn, now=now)  # whose address may yet be unknown
     purse.pay(recipient=purse.bob.email, now=now)
     for number in range(throttling.STRANGERS_PER_MEMBER - 1):
         with pytest.raises(transfers.UnknownRecipient):
@@ -385,6 +404,8 @@ def test_many_addresses_are_not_tried(purse: Purse) -> None:
     for typed in ("nobody@example.com", "olive@example.com"):
         with pytest.raises(throttling.LimitReached):
             purse.pay(recipient=typed, now=now)
+    with pytest.raises(throttling.LimitReached):
+        purse.pay(recipient=mallory.email, now=now)
     # Whom one has paid is no guess, and neither is a number.
     purse.pay(recipient=purse.bob.email, now=now)
     with pytest.raises(transfers.UnknownRecipient):

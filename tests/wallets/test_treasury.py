@@ -154,7 +154,7 @@ def test_what_is_too_much_goes_cold(
     done = vault.run()
     assert TreasuryMove.objects.count() == 1
     assert done.state == "confirmed"
-    assert vault.held() == (5 - done.fee, 5)
+    assert vault.held() == (5 - done.fee, D(5))
     (coin,) = vault.cashier.chain.unspent_of([vault.cold]).coins
     assert (coin.address, coin.amount) == (vault.cold, 5)
     held = sum(coin.amount for coin in vault.cashier.chain.coins())
@@ -198,7 +198,7 @@ def test_what_is_missing_comes_back_signed_elsewhere(
     done = vault.run()
 
     assert done.state == "confirmed"
-    assert vault.held() == (4, 8 - proposed.amount - done.fee)
+    assert vault.held() == (D(4), 8 - proposed.amount - done.fee)
     stored = vault.cashier.chain.unspent_of([vault.cold]).coins
     assert sum(coin.amount for coin in stored) == vault.held()[1]
     assert audit.treasury_unlike_entries() == []

@@ -108,7 +108,8 @@ class AdjustmentAdmin(ReadOnly):
         if obj is not None:
             return super().get_form(request, obj, change, **kwargs)
         form = super().get_form(request, obj, change, form=ProposalForm, **kwargs)
-        form.operator = cast(Member, request.user)  # the class is of this request only
+        # The class was made for this request alone.
+        cast(type[ProposalForm], form).operator = cast(Member, request.user)
         return form
 
     def save_model(

@@ -194,6 +194,7 @@ class Migration(migrations.Migration):
                 ),
                 ("amount", exchange.lib.fields.AmountField()),
                 ("value", exchange.lib.fields.AmountField()),
+                ("is_by_address", models.BooleanField()),
                 ("note", models.CharField(blank=True, max_length=140)),
                 ("client_id", models.CharField(max_length=64, null=True)),
                 ("at", models.DateTimeField()),

@@ -15,9 +15,10 @@ class Transfer(models.Model):
     """
     A payment from one member to another; written when it is booked, and never changed.
 
-    value   what it was worth in the currency that limits are counted in
-    proof   the one code that was shown for it, and for nothing else; transfers by API
-            key have the key instead
+    value           what it was worth in the currency that limits are counted in
+    is_by_address   whether the sender named an e-mail address, and no member number
+    proof           the one code that was shown for it, and for nothing else; transfers
+                    by API key have the key instead
     """
 
     append_only = True
@@ -31,6 +32,7 @@ class Transfer(models.Model):
     currency = models.ForeignKey(Currency, on_delete=models.PROTECT, related_name="+")
     amount = AmountField()
     value = AmountField()
+    is_by_address = models.BooleanField()
     # What the sender wants the recipient to read.
     note = models.CharField(max_length=140, blank=True)
     client_id = models.CharField(max_length=64, null=True)

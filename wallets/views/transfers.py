@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -135,7 +136,7 @@ def _wanted(member: Member, form: TransferForm) -> Wanted | None:
     """Return what is wanted, or None and say beside the fields what cannot be."""
     terms = form.cleaned_data
     recipient, currency, amount = terms["recipient"], terms["currency"], terms["amount"]
-    looks = {
+    looks: dict[str, Callable[[], object]] = {
         "recipient": lambda: transfers.look_up(member, recipient),
         "amount": lambda: transfers.demand_payable(member, currency, amount),
         "note": lambda: transfers.sound_note(terms["note"]),
