@@ -41,6 +41,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-9", markets.journals_with_gaps),
     ("I-11", books.withdrawals_unlike_payouts),
     ("I-11", books.withdrawals_unlike_entries),
+    ("I-11", books.withdrawals_unlike_states),
     ("I-18", books.payouts_unlike_entries),
     ("open-orders", markets.miscounted_open_orders),
     ("I-12", books.deposits_unlike_entries),

@@ -216,6 +216,34 @@ def withdrawals_unlike_entries() -> Found:
     )
 
 
+def withdrawals_unlike_states() -> Found:
+    """
+    I-11: the money of each withdrawal was set aside when it was asked for, once and
+    whole, and given back where it came to nothing, and nowhere else.
+    """
+    return _rows(
+        f"""
+        WITH booked AS (
+            SELECT * FROM ({moved("withdrawal_placed", "withdrawal_closed")}) AS moved
+                (reference, reason, currency_id, source, target, amount)
+        ), due AS (
+            SELECT 'withdrawal:' || id || ':placed' AS reference,
+                'withdrawal_placed' AS reason, currency_id, member_id || '/a' AS source,
+                member_id || '/l' AS target, amount
+            FROM wallets_withdrawal
+            UNION ALL
+            SELECT 'withdrawal:' || id || ':closed', 'withdrawal_closed', currency_id,
+                member_id || '/l', member_id || '/a', amount
+            FROM wallets_withdrawal WHERE state IN ('cancelled', 'refused')
+        )
+        SELECT reference, reason, booked.amount, due.amount
+        FROM booked FULL JOIN due USING (reference, reason)
+        WHERE (booked.currency_id, booked.source, booked.target, booked.amount)
+            IS DISTINCT FROM (due.currency_id, due.source, due.target, due.amount)
+        """
+    )
+
+
 def payouts_unlike_entries() -> Found:
     """I-11, I-18: each confirmed payout left the books once, with the miner's fee."""
     return _rows(

@@ -151,6 +151,15 @@ BREAKS: list[tuple[str, str]] = [
     ("locks_without_orders", _WITHDRAWAL.format("approved", "NULL")),
     ("withdrawals_unlike_payouts", _WITHDRAWAL.format("broadcast", "NULL")),
     ("withdrawals_unlike_entries", _WITHDRAWAL.format("broadcast", "NULL")),
+    # Money was never set aside; an order's lock passes for that of a withdrawal.
+    ("withdrawals_unlike_states", _WITHDRAWAL.format("refused", "NULL")),
+    (
+        "withdrawals_unlike_states",
+        (
+            "UPDATE wallets_entry SET reason = 'withdrawal_closed'"
+            " WHERE reason = 'order_closed'"
+        ),
+    ),
     (
         "payouts_unlike_entries",
         (
