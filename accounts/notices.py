@@ -59,10 +59,14 @@ class Event(models.TextChoices):
     IDENTITY_DECIDED = "identity_decided", _("Identity check decided")
     TICKET_ANSWERED = "ticket_answered", _("Answer to a support ticket")
     DEPOSIT_CREDITED = "deposit_credited", _("Deposit credited")
+    WITHDRAWAL_SENT = "withdrawal_sent", _("Withdrawal sent")
 
 
 OPTIONAL = frozenset(
-    {Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED, Event.DEPOSIT_CREDITED}
+    {
+        *(Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED),
+        *(Event.DEPOSIT_CREDITED, Event.WITHDRAWAL_SENT),
+    }
 )
 # What only somebody inside the account can have done. Elsewhere nothing has happened
 # yet that freezing would stop, or it is too late for it.

@@ -29,6 +29,7 @@ from decimal import Decimal
 from django.db import IntegrityError, connection
 from django.utils.translation import gettext_lazy as _
 
+from accounts import notices
 from accounts.models.members import Member
 from exchange.lib import audit, states
 from exchange.lib.errors import Conflict
@@ -543,8 +544,9 @@ def _follow(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> None:
     if seen is None and _broadcast(chain, payout):
         seen, _conflict = look(chain, payout)
     if seen is not None:
-        payout = _note_sent(payout, seen, now)
-        if seen.confirmations >= _required(rules, payout):
+        link = "" if chain.is_practice else rules.link_to(seen.txid)
+        payout = _note_sent(payout, seen, link, now)
+        if seen.confirmations >= required(rules, payout):
             _confirm(payout, seen, now)
         if seen.confirmations > 0:
             return
@@ -613,13 +615,15 @@ def _broadcast(chain: Chain, payout: Payout) -> bool:
     return False
 
 
-def _note_sent(payout: Payout, seen: Seen, now: datetime) -> Payout:
+def _note_sent(payout: Payout, seen: Seen, link: str, now: datetime) -> Payout:
     """Write down that the network has a payout, and how deep it is buried."""
     with transaction():
         fresh = _lock_ours(payout)
         rows = fresh.withdrawals.order_by("pk")
+        rows = rows.select_related("member", "beneficiary")
         if fresh.state == _State.SIGNED:
-            states.advance_all(rows, "send", by="system")
+            for each in states.advance_all(rows, "send", by="system"):
+                _tell_sent(each, seen.txid, link)
             rows.update(updated_at=now)
             fresh = states.advance(fresh, "send", by="system")
         changed = rows.exclude(confirmations=seen.confirmations)
@@ -630,7 +634,20 @@ def _note_sent(payout: Payout, seen: Seen, now: datetime) -> Payout:
     return fresh
 
 
-def _required(rules: Rules, payout: Payout) -> int:
+def _tell_sent(withdrawal: Withdrawal, txid: str, link: str) -> None:
+    notices.tell(
+        withdrawal.member,
+        notices.Event.WITHDRAWAL_SENT,
+        net=plain(withdrawal.net),
+        currency=withdrawal.currency_id.upper(),
+        label=withdrawal.beneficiary.label,
+        destination=withdrawal.destination,
+        txid=txid,
+        explorer=link,
+    )
+
+
+def required(rules: Rules, payout: Payout) -> int:
     """Return how deep a payout must be buried: as its largest payment would be."""
     largest = max(payout.withdrawals.values_list("net", flat=True))
     tiers = rules.tiers.filter(amount_from__lte=largest).order_by("-amount_from")

@@ -26,7 +26,7 @@ from django.db.models import Q, Sum
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import identity, members, notices, proofs, standing
+from accounts import identity, links, members, notices, proofs, standing
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.tokens import ApiToken
@@ -35,7 +35,7 @@ from exchange.lib.errors import Conflict, NotAllowed, Refused
 from exchange.lib.money import ZERO, is_multiple, plain, unit
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction, transaction_required
-from wallets import beneficiaries, deposits, ledger, valuation
+from wallets import beneficiaries, deposits, ledger, queries, valuation
 from wallets.ledger import AVAILABLE, LOCKED, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.withdrawals import Approval, Beneficiary, Withdrawal
@@ -55,6 +55,10 @@ DOUBTS = {
     "looks_paid": _("The chain has a payment that looks like it. Do not pay it twice."),
     "no_price": _("Its value is not known, so that limits do not count it."),
 }
+# While it is so far only, its owner can take it back.
+CANCELLABLE = frozenset({State.REVIEW, State.APPROVED})
+_CANCEL = "cancel_withdrawal"  # the purpose of the link
+_CANCEL_LINK_VALID = timedelta(days=30)
 _VELOCITY = 5  # withdrawals an hour
 _AFTER_CHANGE = timedelta(days=7)
 # States in which a withdrawal counts for limits: all but those that came to nothing.
@@ -224,6 +228,24 @@ def rests_until(member: Member) -> datetime | None:
     return next((at + rest for at in changed if at is not None), None)
 
 
+def foresee(
+    *, member: Member, beneficiary: Beneficiary, amount: Decimal, now: datetime
+) -> Terms:
+    """
+    Return the terms of a withdrawal that may be placed now; nothing is locked, and
+    `place` asks again. Raises what that raises, but for proofs and ids.
+    """
+    terms, _value = _demand_may(member, beneficiary, amount, None, now)
+    available = queries.balance(member.pk, beneficiary.currency_id).available
+    if amount > available:
+        raise ledger.InsufficientFunds(
+            currency=beneficiary.currency_id,
+            needed=plain(amount),
+            available=plain(available),
+        )
+    return terms
+
+
 def place(
     *,
     member: Member,
@@ -266,7 +288,8 @@ def place(
                 doubts=withdrawal.doubts,
                 by=source.actor,
             )
-            _tell(withdrawal, notices.Event.WITHDRAWAL_PLACED)
+            url = _cancel_link(withdrawal)
+            _tell(withdrawal, notices.Event.WITHDRAWAL_PLACED, url=url)
             if not withdrawal.doubts:
                 withdrawal = advance(withdrawal, "approve", by="system")
     except IntegrityError as error:
@@ -282,6 +305,31 @@ def cancel(*, withdrawal: Withdrawal, by: str, now: datetime) -> Withdrawal:
     """
     with transaction():
         return _close(withdrawal, "cancel", by=by, now=now)
+
+
+def whose_link(link: str, withdrawal_id: int) -> Withdrawal:
+    """Return the withdrawal that a link cancels. Raises links.LinkSpent."""
+    member = links.member_of(link, purpose=_CANCEL, valid=_CANCEL_LINK_VALID)
+    rows = Withdrawal.objects.filter(
+        pk=withdrawal_id, member=member, state__in=CANCELLABLE
+    )
+    row = rows.select_related("beneficiary").order_by("pk").first()
+    if row is None:
+        raise links.LinkSpent
+    state = _link_state(row)
+    links.demand_unspent(link, member=member, purpose=_CANCEL, state=state)
+    return row
+
+
+def cancel_by_link(link: str, withdrawal_id: int, *, now: datetime) -> Withdrawal:
+    """
+    Give the money back by the link in the mail, for whom cannot sign in or has no time
+    to. Raises links.LinkSpent, IllegalMove.
+    """
+    row = whose_link(link, withdrawal_id)
+    with transaction():
+        by = f"member:{row.member_id}"
+        return _close(row, "cancel", by=by, now=now, door="mail")
 
 
 def refuse(
@@ -331,7 +379,8 @@ def approvals_needed(withdrawal: Withdrawal) -> int:
 
 def of(member: Member, currency: str | None = None) -> list[Withdrawal]:
     """Return a member's withdrawals, newest first."""
-    rows = Withdrawal.objects.filter(member=member).select_related("beneficiary")
+    rows = Withdrawal.objects.filter(member=member)
+    rows = rows.select_related("beneficiary", "payout")
     if currency is not None:
         rows = rows.filter(currency=currency)
     return list(rows.order_by("-pk"))
@@ -345,6 +394,31 @@ def _asked(
     now: datetime,
 ) -> Withdrawal:
     """Return the withdrawal as it may be; nothing is written yet."""
+    beneficiary = lock_row(beneficiary)
+    terms, value = _demand_may(member, beneficiary, amount, shown, now)
+    return Withdrawal(
+        member=member,
+        currency_id=beneficiary.currency_id,
+        beneficiary=beneficiary,
+        destination=beneficiary.destination,
+        amount=amount,
+        fee=terms.fee,
+        net=terms.net,
+        value=value or ZERO,
+        doubts=["no_price"] if value is None else [],
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _demand_may(
+    member: Member,
+    beneficiary: Beneficiary,
+    amount: Decimal,
+    shown: Terms | None,
+    now: datetime,
+) -> tuple[Terms, Decimal | None]:
+    """Return the terms and the value of what may be withdrawn, funds apart."""
     currency = beneficiary.currency_id
     if not rules_of(currency).pays_withdrawals:
         raise WithdrawalsClosed
@@ -353,7 +427,6 @@ def _asked(
     standing.demand_activated(member)
     if until := rests_until(member):
         raise Resting(until=until.isoformat())
-    beneficiary = lock_row(beneficiary)
     is_mine = beneficiary.member_id == member.pk
     if not is_mine or not beneficiaries.is_usable(beneficiary):
         start = beneficiary.usable_from
@@ -367,19 +440,7 @@ def _asked(
         raise LimitReached(
             left_24h=plain(left.day), left_30d=plain(left.month), currency=left.currency
         )
-    return Withdrawal(
-        member=member,
-        currency_id=currency,
-        beneficiary=beneficiary,
-        destination=beneficiary.destination,
-        amount=amount,
-        fee=terms.fee,
-        net=terms.net,
-        value=value or ZERO,
-        doubts=["no_price"] if value is None else [],
-        created_at=now,
-        updated_at=now,
-    )
+    return terms, value
 
 
 def _demand_source(member: Member, source: Source, now: datetime) -> None:
@@ -466,6 +527,20 @@ def _same(earlier: Withdrawal, beneficiary: Beneficiary, amount: Decimal) -> Wit
 def _demand_other(withdrawal: Withdrawal, operator: Member) -> None:
     if withdrawal.member_id == operator.pk:
         raise OwnWithdrawal
+
+
+def _cancel_link(withdrawal: Withdrawal) -> str:
+    return links.make(
+        f"/funds/withdrawals/{withdrawal.pk}/cancel/{{}}",
+        member=withdrawal.member,
+        purpose=_CANCEL,
+        state=_link_state(withdrawal),
+    )
+
+
+def _link_state(withdrawal: Withdrawal) -> str:
+    """Say what spends such a link: that there is nothing to be cancelled any more."""
+    return f"{withdrawal.pk}|{withdrawal.state in CANCELLABLE}"
 
 
 def _tell(withdrawal: Withdrawal, event: notices.Event, **facts: str) -> None:
