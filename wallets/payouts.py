@@ -479,7 +479,7 @@ def _signed_postings(
     fees = ledger.house(House.FEES, currency)
     postings = {}
     for each in rows:
-        cause = f"withdrawal:{each.pk}:signed"
+        cause = each.cause("signed")
         account = accounts[each.member_id, currency]
         parts = (
             (in_transit, each.net, Reason.WITHDRAWAL_SIGNED),

@@ -53,12 +53,14 @@ DOUBTS = {
     "own_address": _("Its address is one of ours."),
     "not_in_address_book": _("Its address is not that of its beneficiary any more."),
     "looks_paid": _("The chain has a payment that looks like it. Do not pay it twice."),
+    "given_back": _("It was signed once, and its coins went elsewhere for good."),
     "no_price": _("Its value is not known, so that limits do not count it."),
 }
 # While it is so far only, its owner can take it back.
 CANCELLABLE = frozenset({State.REVIEW, State.APPROVED})
 _CANCEL = "cancel_withdrawal"  # the purpose of the link
 _CANCEL_LINK_VALID = timedelta(days=30)
+_TWO = {"large", "looks_paid", "given_back"}  # two operators approve
 _VELOCITY = 5  # withdrawals an hour
 _AFTER_CHANGE = timedelta(days=7)
 # States in which a withdrawal counts for limits: all but those that came to nothing.
@@ -142,6 +144,16 @@ class OwnWithdrawal(NotAllowed):
 
     code = "own_withdrawal"
     text = _("Somebody else has to decide about your own withdrawal.")
+
+
+class LooksPaid(Conflict):
+    """It may have been paid already: two operators have to find out first."""
+
+    code = "looks_paid"
+    text = _(
+        "Something may have paid this withdrawal. Until somebody has looked at the"
+        " chain, and another one agrees, the money is not given back."
+    )
 
 
 class Terms(NamedTuple):
@@ -301,7 +313,8 @@ def place(
 
 def cancel(*, withdrawal: Withdrawal, by: str, now: datetime) -> Withdrawal:
     """
-    Give the money back while nothing is being built. Raises IllegalMove afterwards.
+    Give the money back while nothing is being built. Raises IllegalMove afterwards, and
+    LooksPaid.
     """
     with transaction():
         return _close(withdrawal, "cancel", by=by, now=now)
@@ -314,7 +327,7 @@ def whose_link(link: str, withdrawal_id: int) -> Withdrawal:
         pk=withdrawal_id, member=member, state__in=CANCELLABLE
     )
     row = rows.select_related("beneficiary").order_by("pk").first()
-    if row is None:
+    if row is None or row.looks_paid:
         raise links.LinkSpent
     state = _link_state(row)
     links.demand_unspent(link, member=member, purpose=_CANCEL, state=state)
@@ -335,10 +348,14 @@ def cancel_by_link(link: str, withdrawal_id: int, *, now: datetime) -> Withdrawa
 def refuse(
     *, withdrawal: Withdrawal, operator: Member, note: str, now: datetime
 ) -> Withdrawal:
-    """Give the money back, and say why. Raises IllegalMove, OwnWithdrawal."""
+    """
+    Give the money back, and say why. Raises IllegalMove, OwnWithdrawal, LooksPaid.
+    """
     _demand_other(withdrawal, operator)
     with transaction():
-        was_refused = lock_row(withdrawal).state == State.REFUSED
+        before = lock_row(withdrawal)
+        _demand_unpaid(before, operator)
+        was_refused = before.state == State.REFUSED
         closed = _close(
             withdrawal, "refuse", by=f"operator:{operator.pk}", now=now, note=note
         )
@@ -352,7 +369,7 @@ def approve(
 ) -> Withdrawal:
     """
     Add one operator's word; the last one needed approves. The same operator's second
-    word adds nothing. Raises IllegalMove, OwnWithdrawal.
+    word adds nothing. Raises IllegalMove, OwnWithdrawal, LooksPaid.
     """
     _demand_other(withdrawal, operator)
     with transaction():
@@ -360,6 +377,7 @@ def approve(
         by = f"operator:{operator.pk}"
         if withdrawal.state != State.REVIEW:
             return advance(withdrawal, "approve", by=by)
+        _demand_unpaid(withdrawal, operator)
         __, is_new = Approval.objects.get_or_create(
             withdrawal=withdrawal,
             operator=operator,
@@ -374,7 +392,7 @@ def approve(
 
 def approvals_needed(withdrawal: Withdrawal) -> int:
     """Return how many different operators have to approve."""
-    return 2 if "large" in withdrawal.doubts else 1
+    return 2 if _TWO & set(withdrawal.doubts) else 1
 
 
 def of(member: Member, currency: str | None = None) -> list[Withdrawal]:
@@ -465,6 +483,8 @@ def _close(
     withdrawal: Withdrawal, move: str, *, by: str, now: datetime, **facts: str
 ) -> Withdrawal:
     before = lock_row(withdrawal)
+    if move == "cancel" and before.looks_paid:
+        raise LooksPaid
     closed = advance(before, move, by=by, **facts)
     if closed.state != before.state:
         _move(closed, Reason.WITHDRAWAL_CLOSED, now)
@@ -541,6 +561,17 @@ def _cancel_link(withdrawal: Withdrawal) -> str:
 def _link_state(withdrawal: Withdrawal) -> str:
     """Say what spends such a link: that there is nothing to be cancelled any more."""
     return f"{withdrawal.pk}|{withdrawal.state in CANCELLABLE}"
+
+
+def _demand_unpaid(withdrawal: Withdrawal, operator: Member) -> None:
+    """
+    Raise LooksPaid unless another operator has said that no payment of it exists, since
+    it last looked paid.
+    """
+    turn = withdrawal.doubts.count("looks_paid")
+    words = withdrawal.findings.filter(txid="", turn=turn)
+    if withdrawal.looks_paid and not words.exclude(operator=operator).exists():
+        raise LooksPaid
 
 
 def _tell(withdrawal: Withdrawal, event: notices.Event, **facts: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
@@ -11,11 +12,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.members import Member
-from exchange.lib.admin import Queue, ReadOnly, may, reasoned
-from wallets import withdrawals
+from exchange.lib.admin import Queue, ReadOnly, Reason, may, reasoned
+from wallets import findings, withdrawals
 from wallets.models.withdrawals import (
     Approval,
     Beneficiary,
+    Finding,
     Withdrawal,
 )
 
@@ -27,6 +29,16 @@ class BeneficiaryAdmin(ReadOnly):
     list_select_related = ("member",)
     search_fields = ("=destination", "=member__email", "member__sn")
     ordering = ("-pk",)
+
+
+class PaidBy(Reason):
+    """By which transaction a withdrawal was paid without us."""
+
+    txid = forms.RegexField(
+        regex=r"^[0-9a-f]{64}\Z",
+        label=_("Transaction"),
+        help_text=_("Its id, as the chain has it: 64 letters and digits."),
+    )
 
 
 # What can still be decided, by the state of the withdrawal.
@@ -53,13 +65,14 @@ class WithdrawalAdmin(ReadOnly):
     list_select_related = ("member",)
     search_fields = ("=txid", "=destination", "=member__email", "member__sn")
     ordering = ("-pk",)
-    actions = ("approve", "refuse")
+    actions = ("approve", "refuse", "say_paid", "say_unpaid")
     queue = Queue(_("Withdrawals to review"), Q(state="review"), "?state__exact=review")
 
     has_decide_permission = may("wallets.decide_withdrawal")
 
     def actions_on(self, row: Withdrawal) -> tuple[str, ...]:
-        return _DECISIONS.get(row.state, ())
+        more = ("say_paid", "say_unpaid") if row.looks_paid else ()
+        return (*_DECISIONS.get(row.state, ()), *more)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return [*super().get_fields(request, obj), "why_not", "vouched"]
@@ -102,6 +115,52 @@ class WithdrawalAdmin(ReadOnly):
         withdrawals.refuse(
             withdrawal=row, operator=operator, note=reason, now=timezone.now()
         )
+
+    @reasoned(
+        description=_("Book as paid: the chain has its payment"),
+        permissions=["decide"],
+        shape=PaidBy,
+        warning=_(
+            "The second operator who names the same transaction has it booked as sent."
+            " The chain is asked each time."
+        ),
+    )
+    def say_paid(
+        self, request: HttpRequest, row: Withdrawal, *, by: str, reason: str, txid: str
+    ) -> None:
+        findings.say_paid(
+            withdrawal=row,
+            txid=txid,
+            operator=cast(Member, request.user),
+            note=reason,
+            now=timezone.now(),
+        )
+
+    @reasoned(
+        description=_("Say that nothing has paid it"),
+        permissions=["decide"],
+        warning=_(
+            "Look at the chain first. Somebody else can then refuse it, and the money"
+            " goes back, or have it paid."
+        ),
+    )
+    def say_unpaid(
+        self, request: HttpRequest, row: Withdrawal, *, by: str, reason: str
+    ) -> None:
+        findings.say_unpaid(
+            withdrawal=row,
+            operator=cast(Member, request.user),
+            note=reason,
+            now=timezone.now(),
+        )
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnly):
+    list_display = ("at", "operator", "withdrawal", "payout", "txid", "note")
+    list_select_related = ("operator", "withdrawal", "payout")
+    search_fields = ("=txid",)
+    ordering = ("-pk",)
 
 
 @admin.register(Approval)

@@ -372,7 +372,7 @@ def _row(withdrawal: Withdrawal, rules: Rules, is_practice: bool) -> dict[str, A
     is_sent = state == labels.BROADCAST and payout is not None
     return {
         "withdrawal": withdrawal,
-        "can_cancel": state in withdrawals.CANCELLABLE,
+        "can_cancel": state in withdrawals.CANCELLABLE and not withdrawal.looks_paid,
         "required": payouts.required(rules, payout) if is_sent and payout else 0,
         "link": "" if is_practice else rules.link_to(withdrawal.txid),
         "steps": [
