@@ -62,6 +62,7 @@ _CANCEL = "cancel_withdrawal"  # the purpose of the link
 _CANCEL_LINK_VALID = timedelta(days=30)
 _TWO = {"large", "looks_paid", "given_back"}  # two operators approve
 _VELOCITY = 5  # withdrawals an hour
+_LIMITS_REMEMBERED = timedelta(days=30)  # as long as the longest limit counts
 _AFTER_CHANGE = timedelta(days=7)
 # States in which a withdrawal counts for limits: all but those that came to nothing.
 _COUNTED = ~Q(state__in=[State.CANCELLED, State.REFUSED])
@@ -144,6 +145,16 @@ class OwnWithdrawal(NotAllowed):
 
     code = "own_withdrawal"
     text = _("Somebody else has to decide about your own withdrawal.")
+
+
+class OwnLimits(NotAllowed):
+    """Who moved the limits does not approve what they let through."""
+
+    code = "own_limits"
+    text = _(
+        "You have changed this member's level, or the limits that this withdrawal is"
+        " held against. Somebody else has to approve it."
+    )
 
 
 class LooksPaid(Conflict):
@@ -369,9 +380,10 @@ def approve(
 ) -> Withdrawal:
     """
     Add one operator's word; the last one needed approves. The same operator's second
-    word adds nothing. Raises IllegalMove, OwnWithdrawal, LooksPaid.
+    word adds nothing. Raises IllegalMove, OwnWithdrawal, OwnLimits, LooksPaid.
     """
     _demand_other(withdrawal, operator)
+    _demand_no_hand_in_limits(withdrawal, operator, now)
     with transaction():
         withdrawal = lock_row(withdrawal)
         by = f"operator:{operator.pk}"
@@ -561,6 +573,31 @@ def _cancel_link(withdrawal: Withdrawal) -> str:
 def _link_state(withdrawal: Withdrawal) -> str:
     """Say what spends such a link: that there is nothing to be cancelled any more."""
     return f"{withdrawal.pk}|{withdrawal.state in CANCELLABLE}"
+
+
+def _demand_no_hand_in_limits(
+    withdrawal: Withdrawal, operator: Member, now: datetime
+) -> None:
+    """
+    Raise OwnLimits where the operator ever moved the member's level, or lately edited
+    its limits, or from which amount on two operators are asked.
+    """
+    by, since = f"operator:{operator.pk}", now - _LIMITS_REMEMBERED
+    level = withdrawal.member.identity_level
+    has_moved = audit.has_done(
+        by, "identity_level_moved", audit.labels(withdrawal.member)
+    )
+    has_edited = audit.has_done(
+        by, "edited", [f"identitylevel:{level}"], since=since
+    ) or audit.has_done(
+        by,
+        "edited",
+        [f"rules:{withdrawal.currency_id}"],
+        since=since,
+        touching="automatic_up_to",
+    )
+    if has_moved or has_edited:
+        raise OwnLimits
 
 
 def _demand_unpaid(withdrawal: Withdrawal, operator: Member) -> None:

@@ -9,11 +9,14 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.timesince import timesince
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.members import Member
 from exchange.lib.admin import Queue, ReadOnly, Reason, may, reasoned
-from wallets import findings, withdrawals
+from exchange.lib.templatetags.figures import amount, zoned
+from wallets import background, findings, withdrawals
 from wallets.models.withdrawals import (
     Approval,
     Beneficiary,
@@ -48,6 +51,15 @@ _DECISIONS = {
 }
 
 
+# What a reviewer reads, and the right to see the rows that it is read from.
+_ABOUT = [
+    ("about_member", "accounts.view_member"),
+    ("about_money", "wallets.view_balance"),
+    ("about_destination", "wallets.view_beneficiary"),
+    ("about_sign_ins", "accounts.view_signin"),
+]
+
+
 @admin.register(Withdrawal)
 class WithdrawalAdmin(ReadOnly):
     list_display = (
@@ -75,7 +87,90 @@ class WithdrawalAdmin(ReadOnly):
         return (*_DECISIONS.get(row.state, ()), *more)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [*super().get_fields(request, obj), "why_not", "vouched"]
+        about = [name for name, needs in _ABOUT if request.user.has_perm(needs)]
+        fields = [*super().get_fields(request, obj), "why_not", "vouched", "said"]
+        return fields + about
+
+    @admin.display(description=_("said of the chain"))
+    def said(self, row: Withdrawal) -> str:
+        words = (
+            f"{each.operator}: {each.txid or gettext('nothing has paid it')}"
+            for each in row.findings.select_related("operator").order_by("pk")
+        )
+        return "; ".join(words)
+
+    @admin.display(description=_("who asks"))
+    def about_member(self, row: Withdrawal) -> str:
+        member, limits = row.member, background.limits_of(row.member)
+        return gettext(
+            "Level %(level)s, may withdraw %(day)s %(unit)s in 24 hours and %(month)s"
+            " in 30 days; a member for %(age)s; state: %(state)s."
+        ) % {
+            "level": member.identity_level,
+            "day": amount(limits.withdrawal_24h),
+            "month": amount(limits.withdrawal_30d),
+            "unit": limits.currency.upper(),
+            "age": timesince(member.created_at),
+            "state": member.get_state_display(),
+        }
+
+    @admin.display(description=_("the money"))
+    def about_money(self, row: Withdrawal) -> str:
+        money = background.money_of(row, now=timezone.now())
+        return gettext(
+            "Has %(available)s %(code)s available and %(locked)s locked. Deposits:"
+            " %(came)s, together %(in)s. Withdrawals: %(went)s, together %(out)s. Left"
+            " of the limits: %(day)s and %(month)s %(unit)s."
+        ) % {
+            "available": amount(money.balance.available),
+            "locked": amount(money.balance.locked),
+            "code": row.currency_id.upper(),
+            "came": money.deposits.count,
+            "in": amount(money.deposits.amount),
+            "went": money.withdrawals.count,
+            "out": amount(money.withdrawals.amount),
+            "day": amount(money.left.day),
+            "month": amount(money.left.month),
+            "unit": money.left.currency.upper(),
+        }
+
+    @admin.display(description=_("where it goes"))
+    def about_destination(self, row: Withdrawal) -> str:
+        there = background.destination_of(row)
+        words = gettext("In the address book since %(since)s. ") % {
+            "since": zoned(there.known_since)
+        }
+        if there.paid_first is None:
+            words += gettext("Never paid before.")
+        else:
+            words += gettext(
+                "Paid %(count)s times, together %(sum)s, first on %(first)s."
+            ) % {
+                "count": there.paid.count,
+                "sum": amount(there.paid.amount),
+                "first": zoned(there.paid_first),
+            }
+        if there.others:
+            words += " " + gettext("Other members who are paid there: %(others)s.") % {
+                "others": there.others
+            }
+        return words
+
+    @admin.display(description=_("how they came in"))
+    def about_sign_ins(self, row: Withdrawal) -> str:
+        doors = background.doors_of(row.member, now=timezone.now())
+        if doors.last is None:
+            return gettext("Has never signed in.")
+        return gettext(
+            "Last on %(at)s from %(place)s with %(device)s. In 7 days: %(devices)s"
+            " devices, %(wrong)s wrong attempts."
+        ) % {
+            "at": zoned(doors.last.at),
+            "place": doors.last.place or gettext("an unknown place"),
+            "device": doors.device or gettext("an unknown browser"),
+            "devices": doors.devices,
+            "wrong": doors.wrong,
+        }
 
     @admin.display(description=_("what speaks against it"))
     def why_not(self, row: Withdrawal) -> str:
