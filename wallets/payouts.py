@@ -286,11 +286,12 @@ def _pick(
     go to one address: a transaction of two equal payments could not be told from one.
     """
     coins = _free_coins(chain, currency)
+    free = signing.total(coins.values())
     spending = rate * _INPUT_SIZE / 1000
     room = signing.total(max(amount - spending, ZERO) for amount in coins.values())
     room -= rate * _REST_SIZE / 1000
     each_costs = rate * _OUTPUT_SIZE / 1000
-    left = signing.allowance(currency, now=now)
+    left = signing.allowance(currency, free=free, now=now)
     picked: list[int] = []
     addresses: set[str] = set()
     trouble: Trouble | None = None
@@ -421,16 +422,12 @@ def _sign(
     now: datetime,
 ) -> signing.Checked:
     rate = signing.fee_rate(chain, rules)
+    currency = payout.currency_id
     coins = {coin.outpoint: coin.amount for coin in chain.coins()}
-    signed = signing.sign(
-        chain,
-        owed,
-        rules=rules,
-        rate=rate,
-        spend={},
-        avoid=_spent_of(payout.currency_id, coins),
-    )
-    signing.demand_within_limits(payout.currency_id, signed.paid, now=now)
+    avoid = _spent_of(currency, coins)
+    free = signing.total(coins[point] for point in coins.keys() - avoid)
+    signed = signing.sign(chain, owed, rules=rules, rate=rate, spend={}, avoid=avoid)
+    signing.demand_within_limits(currency, signed.paid, free=free, now=now)
     return signed
 
 
