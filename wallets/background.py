@@ -18,6 +18,7 @@ from wallets import queries, signing, withdrawals
 from wallets.models.deposits import Deposit
 from wallets.models.withdrawals import Withdrawal
 from wallets.queries import BalanceView
+from wallets.withdrawals import Left
 
 _LATELY = timedelta(days=7)
 _State = Withdrawal.State
@@ -39,7 +40,7 @@ class Money:
     balance: BalanceView
     deposits: Sum
     withdrawals: Sum
-    left: withdrawals.Left
+    left: Left
 
 
 @dataclass(frozen=True, slots=True)
