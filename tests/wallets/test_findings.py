@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from threading import Barrier, get_ident
 from typing import Any
 
 import pytest
@@ -12,16 +14,17 @@ import pytest
 from accounts.models.members import Member
 from accounts.roles import Role
 from exchange import invariants
+from exchange.lib import states
 from exchange.lib.models import AuditRecord
 from tests import rows
 from tests.makers import make_member
 from tests.races.crowd import at_once
 from tests.wallets.cashier import Cashier, node_cashier, practice_cashier
 from tests.wallets.test_payout_desk import act, hired
-from wallets import findings, hot, payouts, queries, withdrawals
+from wallets import findings, hot, ledger, payouts, queries, withdrawals
 from wallets.chains.base import NodeUnreachable, Payment
 from wallets.chains.practice import Practice
-from wallets.ledger import House
+from wallets.ledger import House, Move
 from wallets.models.coins import ConfirmationTier
 from wallets.models.hot import ForeignSend
 from wallets.models.withdrawals import Finding, Payout, Withdrawal
@@ -149,6 +152,42 @@ def test_only_the_very_payment_counts(
         say_paid(practice, third, txid, carol)
     assert fresh(third).state == "review"
     assert fresh(first).state == fresh(ours).state == "confirmed"
+
+
+@pytest.mark.races
+@pytest.mark.broken_books
+@pytest.mark.promise("S-72")
+def test_it_is_booked_twice_without_lock_and_cause(
+    practice: Cashier,
+    alice: Member,
+    bob: Member,
+    carol: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control: if this books once, the test below proves nothing."""
+    deep(practice, 1)
+    practice.deposit(alice, "3")
+    row = practice.approved(alice, "1")
+    txid = paid_without_us(practice, row)
+    practice.approved(alice, "1")  # whose lock is spent, too
+    say_paid(practice, row, txid, make_member("oscar", is_operator=True))
+    both_have_read, readers = Barrier(2, timeout=30), list[int]()
+
+    def read_together(row: Any) -> Any:
+        found = type(row).objects.get(pk=row.pk)
+        if get_ident() not in readers:
+            readers.append(get_ident())
+            both_have_read.wait()
+        return found
+
+    def post_each(postings: dict[str, list[Move]], *, at: datetime) -> None:
+        ledger.post([move for moves in postings.values() for move in moves], at=at)
+
+    monkeypatch.setattr(states, "lock_row", read_together)
+    monkeypatch.setattr(ledger, "post_each", post_each)
+    monkeypatch.setattr(findings, "_book_miners", lambda *_of: None)
+    at_once(*(partial(say_paid, practice, row, txid, each) for each in (bob, carol)))
+    assert queries.balance(alice.pk, "btc").locked == 0
 
 
 @pytest.mark.races
