@@ -62,12 +62,14 @@ class Event(models.TextChoices):
     TICKET_ANSWERED = "ticket_answered", _("Answer to a support ticket")
     DEPOSIT_CREDITED = "deposit_credited", _("Deposit credited")
     TRANSFER_RECEIVED = "transfer_received", _("Transfer from another member")
+    WITHDRAWAL_SENT = "withdrawal_sent", _("Withdrawal sent")
 
 
 OPTIONAL = frozenset(
     {
         *(Event.IDENTITY_DECIDED, Event.TICKET_ANSWERED),
         *(Event.DEPOSIT_CREDITED, Event.TRANSFER_RECEIVED),
+        Event.WITHDRAWAL_SENT,
     }
 )
 # What only somebody inside the account can have done. Elsewhere nothing has happened

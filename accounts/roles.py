@@ -67,6 +67,7 @@ DEEDS: dict[str, set[Role]] = {
     "wallets.change_currency": {_ENGINEER},
     "wallets.add_currency": {_ENGINEER},
     "wallets.raise_payout": {_FINANCE, _ENGINEER},
+    "wallets.return_payout": {_FINANCE, _RISK},
     "wallets.resume_hotwallet": {_FINANCE, _RISK},
 }
 # Which rows are shown to whom; to the auditor, all.
@@ -95,6 +96,7 @@ SEEN: dict[str, set[Role]] = {
     "wallets.transfer": {_SUPPORT, _FINANCE, _RISK},
     "wallets.adjustment": {_FINANCE, _RISK},
     "wallets.treasurymove": {_FINANCE, _RISK},
+    "wallets.finding": {_FINANCE, _RISK},
     "wallets.payout": {_FINANCE, _RISK, _ENGINEER},
     "wallets.payouttransaction": {_FINANCE, _RISK, _ENGINEER},
     "wallets.proof": {_FINANCE, _RISK},

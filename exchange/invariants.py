@@ -41,6 +41,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-9", markets.journals_with_gaps),
     ("I-11", books.withdrawals_unlike_payouts),
     ("I-11", books.withdrawals_unlike_entries),
+    ("I-11", books.withdrawals_unlike_states),
     ("I-18", books.payouts_unlike_entries),
     ("I-18", books.treasury_unlike_entries),
     ("I-19", books.adjustments_unlike_entries),

@@ -368,10 +368,25 @@ COLD_ADDRESSES = {
     code: tuple(text.replace(",", " ").split())
     for code, text in env.secrets_ending("_COLD_ADDRESSES").items()
 }
+# A second node of a coin, to compare with: where the two disagree, nothing is credited,
+# and nothing begun. It needs no wallet: LTC_RPC2_URL=http://user:password@host:9332
+CHAIN_SECOND_URLS = env.secrets_ending("_RPC2_URL")
+for _code, _url in CHAIN_SECOND_URLS.items():
+    if not _url.startswith(("http://", "https://")) or "@" not in _url:
+        raise env.BadEnvironment(
+            f"{_code.upper()}_RPC2_URL must read http://user:password@host:port"
+        )
 
 # What each hot wallet may pay out at most, whatever the database says: btc:5,ltc:400
 HOT_WALLET_OUT_PER_HOUR = env.amounts("HOT_WALLET_OUT_PER_HOUR")
 HOT_WALLET_OUT_PER_DAY = env.amounts("HOT_WALLET_OUT_PER_DAY")
+# And which share of what it holds, in an hour: btc:0.2,ltc:0.2
+HOT_WALLET_SHARE_PER_HOUR = env.amounts("HOT_WALLET_SHARE_PER_HOUR")
+for _code, _share in HOT_WALLET_SHARE_PER_HOUR.items():
+    if not 0 < _share <= 1:
+        raise env.BadEnvironment(
+            f"HOT_WALLET_SHARE_PER_HOUR of {_code} must be above 0 and at most 1."
+        )
 
 # How long a new beneficiary rests once it is confirmed, and withdrawals after a change
 # of credentials. Who tries the exchange on a desk need not wait.

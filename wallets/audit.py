@@ -165,14 +165,26 @@ def withdrawals_unlike_payouts() -> Found:
         LEFT JOIN wallets_payout AS payout ON payout.id = payout_id
         WHERE taken.state IN ('building', 'signed', 'broadcast', 'confirmed')
             AND taken.state IS DISTINCT FROM payout.state
+            -- What was paid without us, two operators have seen.
+            AND NOT (taken.state = 'confirmed' AND payout_id IS NULL AND 2 <=
+                (SELECT count(DISTINCT operator_id) FROM wallets_finding AS said
+                WHERE said.withdrawal_id = taken.id AND said.txid = taken.txid
+                    AND said.txid <> ''))
         UNION ALL
         SELECT 'payout', payout.id, payout.state, NULL FROM wallets_payout AS payout
-        WHERE (payout.state IN ('signed', 'broadcast', 'confirmed')) IS DISTINCT FROM
+        WHERE (payout.state IN ('signed', 'broadcast', 'confirmed', 'lost'))
+            IS DISTINCT FROM
             EXISTS (SELECT FROM wallets_payouttransaction WHERE payout_id = payout.id)
+        UNION ALL
+        SELECT 'lost', payout.id, payout.state, NULL FROM wallets_payout AS payout
+        WHERE payout.state = 'lost' AND 2 > (SELECT count(DISTINCT operator_id)
+            FROM wallets_finding WHERE payout_id = payout.id)
         UNION ALL
         SELECT 'transaction', sent.id, sent.paid::text, owed.net::text
         FROM wallets_payouttransaction AS sent LEFT JOIN owed USING (payout_id)
+        JOIN wallets_payout AS payout ON payout.id = payout_id
         WHERE sent.paid IS DISTINCT FROM owed.net
+            AND (payout.state <> 'lost' OR owed.net IS NOT NULL)
         """
     )
 
@@ -180,9 +192,13 @@ def withdrawals_unlike_payouts() -> Found:
 def withdrawals_unlike_entries() -> Found:
     """
     I-11, I-18: of each withdrawal of a coin, what it pays went into transit and our fee
-    to the fees when it was signed, and it left the house when it was confirmed, once.
+    to the fees each time it was signed, came back each time that was in vain, and it
+    left the house when it was confirmed, once.
     """
-    booked = moved("withdrawal_signed", "withdrawal_fee", "withdrawal_sent")
+    booked = moved(
+        *("withdrawal_signed", "withdrawal_fee", "withdrawal_sent"),
+        *("withdrawal_returned", "fee_returned"),
+    )
     return _rows(
         f"""
         WITH coins AS (
@@ -191,22 +207,64 @@ def withdrawals_unlike_entries() -> Found:
             SELECT * FROM ({booked}) AS moved (reference, reason, currency_id, source,
                 target, amount)
             WHERE currency_id IN (SELECT code FROM coins)
-        ), signed AS (
-            SELECT * FROM wallets_withdrawal WHERE state IN ('signed', 'broadcast',
-                'confirmed') AND currency_id IN (SELECT code FROM coins)
+        ), paid AS (
+            SELECT *, state IN ('signed', 'broadcast', 'confirmed') AS is_signed
+            FROM wallets_withdrawal WHERE currency_id IN (SELECT code FROM coins)
+        ), tries AS (
+            SELECT id, currency_id, member_id || '/l' AS member, net, fee,
+                'withdrawal:' || id || ':' AS cause, try < returns AS is_vain,
+                CASE try WHEN 0 THEN '' ELSE ':' || try END AS again
+            FROM paid CROSS JOIN LATERAL
+                generate_series(0, returns - 1 + is_signed::int) AS try
         ), due AS (
-            SELECT 'withdrawal:' || id || ':signed' AS reference,
-                'withdrawal_signed' AS reason, currency_id, member_id || '/l' AS source,
+            SELECT cause || 'signed' || again AS reference,
+                'withdrawal_signed' AS reason, currency_id, member AS source,
                 'in_transit/a' AS target, net AS amount
-            FROM signed
+            FROM tries
             UNION ALL
-            SELECT 'withdrawal:' || id || ':signed', 'withdrawal_fee', currency_id,
-                member_id || '/l', 'fees/a', fee
-            FROM signed WHERE fee > 0
+            SELECT cause || 'signed' || again, 'withdrawal_fee', currency_id, member,
+                'fees/a', fee
+            FROM tries WHERE fee > 0
+            UNION ALL
+            SELECT cause || 'returned' || again, 'withdrawal_returned', currency_id,
+                'in_transit/a', member, net
+            FROM tries WHERE is_vain
+            UNION ALL
+            SELECT cause || 'returned' || again, 'fee_returned', currency_id, 'fees/a',
+                member, fee
+            FROM tries WHERE is_vain AND fee > 0
             UNION ALL
             SELECT 'withdrawal:' || id || ':sent', 'withdrawal_sent', currency_id,
                 'in_transit/a', 'hot/a', net
-            FROM signed WHERE state = 'confirmed'
+            FROM paid WHERE state = 'confirmed'
+        )
+        SELECT reference, reason, booked.amount, due.amount
+        FROM booked FULL JOIN due USING (reference, reason)
+        WHERE (booked.currency_id, booked.source, booked.target, booked.amount)
+            IS DISTINCT FROM (due.currency_id, due.source, due.target, due.amount)
+        """
+    )
+
+
+def withdrawals_unlike_states() -> Found:
+    """
+    I-11: the money of each withdrawal was set aside when it was asked for, once and
+    whole, and given back where it came to nothing, and nowhere else.
+    """
+    return _rows(
+        f"""
+        WITH booked AS (
+            SELECT * FROM ({moved("withdrawal_placed", "withdrawal_closed")}) AS moved
+                (reference, reason, currency_id, source, target, amount)
+        ), due AS (
+            SELECT 'withdrawal:' || id || ':placed' AS reference,
+                'withdrawal_placed' AS reason, currency_id, member_id || '/a' AS source,
+                member_id || '/l' AS target, amount
+            FROM wallets_withdrawal
+            UNION ALL
+            SELECT 'withdrawal:' || id || ':closed', 'withdrawal_closed', currency_id,
+                member_id || '/l', member_id || '/a', amount
+            FROM wallets_withdrawal WHERE state IN ('cancelled', 'refused')
         )
         SELECT reference, reason, booked.amount, due.amount
         FROM booked FULL JOIN due USING (reference, reason)
@@ -217,16 +275,22 @@ def withdrawals_unlike_entries() -> Found:
 
 
 def payouts_unlike_entries() -> Found:
-    """I-11, I-18: each confirmed payout left the books once, with the miner's fee."""
+    """
+    I-11, I-18: each confirmed payout left the books once, with the miner's fee; and so
+    did what was found to be paid without us.
+    """
     return _rows(
         f"""
         WITH booked AS (
             SELECT * FROM ({moved("network_fee")}) AS fees (reference, reason,
                 currency_id, source, target, amount)
-            WHERE reference LIKE 'payout:%'
+            WHERE reference NOT LIKE 'treasury:%'
         ), paid AS (
             SELECT 'payout:' || id || ':sent' AS reference, currency_id, fee
             FROM wallets_payout WHERE state = 'confirmed' AND fee > 0
+            UNION ALL
+            SELECT 'foreign:' || id || ':fee', currency_id, fee
+            FROM wallets_foreignsend WHERE fee > 0
         )
         SELECT reference, booked.currency_id, booked.amount, paid.fee
         FROM booked FULL JOIN paid USING (reference)

@@ -25,6 +25,7 @@ from wallets.models.withdrawals import PayoutTransaction, Withdrawal
 
 Trouble = HotWallet.Trouble
 Pause = HotWallet.Pause
+State = Withdrawal.State
 
 # What nobody need come for: a node that is away is its scanner's alarm.
 _QUIET = {Trouble.NODE_AWAY, Trouble.NODE_UNWELL}
@@ -166,15 +167,21 @@ def _unknown(currency: str, txids: Collection[str]) -> set[str]:
 def _doubt_what_looks_paid(
     currency: str, paid: set[tuple[str, str]], now: datetime
 ) -> None:
+    # Those in review, too: they may have been approved since our rows were written.
     waiting = Withdrawal.objects.filter(
         currency=currency,
-        state__in=[Withdrawal.State.APPROVED, Withdrawal.State.BUILDING],
+        state__in=[State.REVIEW, State.APPROVED, State.BUILDING],
         destination__in={to for to, _amount in paid},
     ).order_by("pk")
     for each in waiting:
-        if (each.destination, plain(Decimal(each.net))) in paid:
-            states.advance(each, "doubt", by="system", doubt="looks_paid")
-            Withdrawal.objects.filter(pk=each.pk).update(updated_at=now)
+        if (each.destination, plain(Decimal(each.net))) not in paid:
+            continue
+        fresh = states.advance(each, "doubt", by="system", doubt="looks_paid")
+        if each.state == State.REVIEW and fresh.state == State.REVIEW:
+            fresh.doubts = [*fresh.doubts, "looks_paid"]
+            fresh.save(update_fields=["doubts"])
+            audit.record("system", "doubt", audit.label(fresh), doubt="looks_paid")
+        Withdrawal.objects.filter(pk=each.pk).update(updated_at=now)
 
 
 def _subject(currency: str) -> str:

@@ -29,6 +29,7 @@ from decimal import Decimal
 from django.db import IntegrityError, connection
 from django.utils.translation import gettext_lazy as _
 
+from accounts import notices
 from accounts.models.members import Member
 from exchange.lib import audit, states
 from exchange.lib.errors import Conflict
@@ -289,11 +290,12 @@ def _pick(
     go to one address: a transaction of two equal payments could not be told from one.
     """
     coins = _free_coins(chain, currency)
+    free = signing.total(coins.values())
     spending = rate * _INPUT_SIZE / 1000
     room = signing.total(max(amount - spending, ZERO) for amount in coins.values())
     room -= rate * _REST_SIZE / 1000
     each_costs = rate * _OUTPUT_SIZE / 1000
-    left = signing.allowance(currency, now=now)
+    left = signing.allowance(currency, free=free, now=now)
     picked: list[int] = []
     addresses: set[str] = set()
     trouble: Trouble | None = None
@@ -430,16 +432,12 @@ def _sign(
     now: datetime,
 ) -> signing.Checked:
     rate = signing.fee_rate(chain, rules)
+    currency = payout.currency_id
     coins = {coin.outpoint: coin.amount for coin in chain.coins()}
-    signed = signing.sign(
-        chain,
-        owed,
-        rules=rules,
-        rate=rate,
-        spend={},
-        avoid=spent_of(payout.currency_id, coins),
-    )
-    signing.demand_within_limits(payout.currency_id, signed.paid, now=now)
+    avoid = spent_of(currency, coins)
+    free = signing.total(coins[point] for point in coins.keys() - avoid)
+    signed = signing.sign(chain, owed, rules=rules, rate=rate, spend={}, avoid=avoid)
+    signing.demand_within_limits(currency, signed.paid, free=free, now=now)
     return signed
 
 
@@ -488,7 +486,7 @@ def _signed_postings(
     fees = ledger.house(House.FEES, currency)
     postings = {}
     for each in rows:
-        cause = f"withdrawal:{each.pk}:signed"
+        cause = each.cause("signed")
         account = accounts[each.member_id, currency]
         parts = (
             (in_transit, each.net, Reason.WITHDRAWAL_SIGNED),
@@ -553,8 +551,9 @@ def _follow(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> None:
     if seen is None and _broadcast(chain, payout):
         seen, _conflict = look(chain, payout)
     if seen is not None:
-        payout = _note_sent(payout, seen, now)
-        if seen.confirmations >= _required(rules, payout):
+        link = "" if chain.is_practice else rules.link_to(seen.txid)
+        payout = _note_sent(payout, seen, link, now)
+        if seen.confirmations >= required(rules, payout):
             _confirm(payout, seen, now)
         if seen.confirmations > 0:
             return
@@ -623,13 +622,15 @@ def _broadcast(chain: Chain, payout: Payout) -> bool:
     return False
 
 
-def _note_sent(payout: Payout, seen: Seen, now: datetime) -> Payout:
+def _note_sent(payout: Payout, seen: Seen, link: str, now: datetime) -> Payout:
     """Write down that the network has a payout, and how deep it is buried."""
     with transaction():
         fresh = _lock_ours(payout)
         rows = fresh.withdrawals.order_by("pk")
+        rows = rows.select_related("member", "beneficiary")
         if fresh.state == _State.SIGNED:
-            states.advance_all(rows, "send", by="system")
+            for each in states.advance_all(rows, "send", by="system"):
+                _tell_sent(each, seen.txid, link)
             rows.update(updated_at=now)
             fresh = states.advance(fresh, "send", by="system")
         changed = rows.exclude(confirmations=seen.confirmations)
@@ -640,7 +641,20 @@ def _note_sent(payout: Payout, seen: Seen, now: datetime) -> Payout:
     return fresh
 
 
-def _required(rules: Rules, payout: Payout) -> int:
+def _tell_sent(withdrawal: Withdrawal, txid: str, link: str) -> None:
+    notices.tell(
+        withdrawal.member,
+        notices.Event.WITHDRAWAL_SENT,
+        net=plain(withdrawal.net),
+        currency=withdrawal.currency_id.upper(),
+        label=withdrawal.beneficiary.label,
+        destination=withdrawal.destination,
+        txid=txid,
+        explorer=link,
+    )
+
+
+def required(rules: Rules, payout: Payout) -> int:
     """Return how deep a payout must be buried: as its largest payment would be."""
     largest = max(payout.withdrawals.values_list("net", flat=True))
     tiers = rules.tiers.filter(amount_from__lte=largest).order_by("-amount_from")

@@ -111,13 +111,15 @@ def sign(
     return Checked(signed.raw, told.txid, coins, paid, fee, told.size)
 
 
-def allowance(currency: str, *, now: datetime) -> Decimal | None:
+def allowance(currency: str, *, free: Decimal, now: datetime) -> Decimal | None:
     """
     Return what the hot wallet may still pay out, by the limits of the environment and
-    by what was signed; None where there is no limit.
+    by what was signed; None where there is no limit. `free` is what its coins come to
+    that no payout spends.
     """
+    hour = timedelta(hours=1)
     limits = (
-        (settings.HOT_WALLET_OUT_PER_HOUR, timedelta(hours=1)),
+        (settings.HOT_WALLET_OUT_PER_HOUR, hour),
         (settings.HOT_WALLET_OUT_PER_DAY, timedelta(days=1)),
     )
     left = [
@@ -125,12 +127,18 @@ def allowance(currency: str, *, now: datetime) -> Decimal | None:
         for limit, span in limits
         if currency in limit
     ]
+    if (share := settings.HOT_WALLET_SHARE_PER_HOUR.get(currency)) is not None:
+        paid = _paid_since(currency, now - hour)
+        with localcontext(EXACT):
+            left.append(share * total([free, _change_awaited(currency), paid]) - paid)
     return max(min(left), ZERO) if left else None
 
 
-def demand_within_limits(currency: str, paid: Decimal, *, now: datetime) -> None:
+def demand_within_limits(
+    currency: str, paid: Decimal, *, free: Decimal, now: datetime
+) -> None:
     """Raise LimitReached where paying so much more is too much."""
-    left = allowance(currency, now=now)
+    left = allowance(currency, free=free, now=now)
     if left is not None and paid > left:
         raise LimitReached(f"{paid} {currency} to be paid out, {left} allowed")
 
@@ -182,6 +190,21 @@ def _paid_since(currency: str, since: datetime) -> Decimal:
         .filter(first_at__gt=since)
     )
     return total(row["out"] for row in signed)
+
+
+def _change_awaited(currency: str) -> Decimal:
+    """Sum what comes back to us from payouts that wait for a block."""
+    awaited = Payout.objects.filter(
+        currency=currency, state__in=[Payout.State.SIGNED, Payout.State.BROADCAST]
+    )
+    spent = SpentCoin.objects.filter(payout__in=awaited)
+    left = (
+        PayoutTransaction.objects.filter(payout__in=awaited)
+        .values("payout")
+        .annotate(out=Max(F("paid") + F("fee")))
+    )
+    came = total(spent.values_list("amount", flat=True))
+    return total([came, *(-row["out"] for row in left)])
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

@@ -31,6 +31,11 @@ urlpatterns = [
         withdrawals.cancel,
         name="cancel_withdrawal",
     ),
+    path(
+        "funds/withdrawals/<int:withdrawal_id>/cancel/<str:token>",
+        withdrawals.cancel_by_link,
+        name="cancel_withdrawal_by_link",
+    ),
     path("funds/beneficiaries", withdrawals.show_book, name="beneficiaries"),
     path("funds/beneficiaries/new", withdrawals.add, name="beneficiary_new"),
     path(

@@ -26,7 +26,7 @@ from django.db.models import Q, Sum
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import identity, members, notices, proofs, standing
+from accounts import identity, links, members, notices, proofs, standing
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.tokens import ApiToken
@@ -35,7 +35,7 @@ from exchange.lib.errors import Conflict, NotAllowed, Refused
 from exchange.lib.money import ZERO, is_multiple, plain, unit
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction, transaction_required
-from wallets import beneficiaries, deposits, ledger, signing, valuation
+from wallets import beneficiaries, deposits, ledger, queries, signing, valuation
 from wallets.ledger import AVAILABLE, LOCKED, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.transfers import Transfer
@@ -54,9 +54,16 @@ DOUBTS = {
     "own_address": _("Its address is one of ours."),
     "not_in_address_book": _("Its address is not that of its beneficiary any more."),
     "looks_paid": _("The chain has a payment that looks like it. Do not pay it twice."),
+    "given_back": _("It was signed once, and its coins went elsewhere for good."),
     "no_price": _("Its value is not known, so that limits do not count it."),
 }
+# While it is so far only, its owner can take it back.
+CANCELLABLE = frozenset({State.REVIEW, State.APPROVED})
+_CANCEL = "cancel_withdrawal"  # the purpose of the link
+_CANCEL_LINK_VALID = timedelta(days=30)
+_TWO = {"large", "looks_paid", "given_back"}  # two operators approve
 _VELOCITY = 5  # withdrawals an hour
+_LIMITS_REMEMBERED = timedelta(days=30)  # as long as the longest limit counts
 _AFTER_CHANGE = timedelta(days=7)
 # States in which a withdrawal counts for limits: all but those that came to nothing.
 _COUNTED = ~Q(state__in=[State.CANCELLED, State.REFUSED])
@@ -139,6 +146,26 @@ class OwnWithdrawal(NotAllowed):
 
     code = "own_withdrawal"
     text = _("Somebody else has to decide about your own withdrawal.")
+
+
+class OwnLimits(NotAllowed):
+    """Who moved the limits does not approve what they let through."""
+
+    code = "own_limits"
+    text = _(
+        "You have changed this member's level, or the limits that this withdrawal is"
+        " held against. Somebody else has to approve it."
+    )
+
+
+class LooksPaid(Conflict):
+    """It may have been paid already: two operators have to find out first."""
+
+    code = "looks_paid"
+    text = _(
+        "Something may have paid this withdrawal. Until somebody has looked at the"
+        " chain, and another one agrees, the money is not given back."
+    )
 
 
 class Terms(NamedTuple):
@@ -276,6 +303,24 @@ def demand_within_limits(
     return value
 
 
+def foresee(
+    *, member: Member, beneficiary: Beneficiary, amount: Decimal, now: datetime
+) -> Terms:
+    """
+    Return the terms of a withdrawal that may be placed now; nothing is locked, and
+    `place` asks again. Raises what that raises, but for proofs and ids.
+    """
+    terms, _value = _demand_may(member, beneficiary, amount, None, now)
+    available = queries.balance(member.pk, beneficiary.currency_id).available
+    if amount > available:
+        raise ledger.InsufficientFunds(
+            currency=beneficiary.currency_id,
+            needed=plain(amount),
+            available=plain(available),
+        )
+    return terms
+
+
 def place(
     *,
     member: Member,
@@ -319,7 +364,8 @@ def place(
                 doubts=withdrawal.doubts,
                 by=source.actor,
             )
-            _tell(withdrawal, notices.Event.WITHDRAWAL_PLACED)
+            url = _cancel_link(withdrawal)
+            _tell(withdrawal, notices.Event.WITHDRAWAL_PLACED, url=url)
             if not withdrawal.doubts:
                 withdrawal = advance(withdrawal, "approve", by="system")
     except IntegrityError as error:
@@ -331,19 +377,49 @@ def place(
 
 def cancel(*, withdrawal: Withdrawal, by: str, now: datetime) -> Withdrawal:
     """
-    Give the money back while nothing is being built. Raises IllegalMove afterwards.
+    Give the money back while nothing is being built. Raises IllegalMove afterwards, and
+    LooksPaid.
     """
     with transaction():
         return _close(withdrawal, "cancel", by=by, now=now)
 
 
+def whose_link(link: str, withdrawal_id: int) -> Withdrawal:
+    """Return the withdrawal that a link cancels. Raises links.LinkSpent."""
+    member = links.member_of(link, purpose=_CANCEL, valid=_CANCEL_LINK_VALID)
+    rows = Withdrawal.objects.filter(
+        pk=withdrawal_id, member=member, state__in=CANCELLABLE
+    )
+    row = rows.select_related("beneficiary").order_by("pk").first()
+    if row is None or row.looks_paid:
+        raise links.LinkSpent
+    state = _link_state(row)
+    links.demand_unspent(link, member=member, purpose=_CANCEL, state=state)
+    return row
+
+
+def cancel_by_link(link: str, withdrawal_id: int, *, now: datetime) -> Withdrawal:
+    """
+    Give the money back by the link in the mail, for whom cannot sign in or has no time
+    to. Raises links.LinkSpent, IllegalMove.
+    """
+    row = whose_link(link, withdrawal_id)
+    with transaction():
+        by = f"member:{row.member_id}"
+        return _close(row, "cancel", by=by, now=now, door="mail")
+
+
 def refuse(
     *, withdrawal: Withdrawal, operator: Member, note: str, now: datetime
 ) -> Withdrawal:
-    """Give the money back, and say why. Raises IllegalMove, OwnWithdrawal."""
+    """
+    Give the money back, and say why. Raises IllegalMove, OwnWithdrawal, LooksPaid.
+    """
     _demand_other(withdrawal, operator)
     with transaction():
-        was_refused = lock_row(withdrawal).state == State.REFUSED
+        before = lock_row(withdrawal)
+        _demand_unpaid(before, operator)
+        was_refused = before.state == State.REFUSED
         closed = _close(
             withdrawal, "refuse", by=f"operator:{operator.pk}", now=now, note=note
         )
@@ -357,14 +433,16 @@ def approve(
 ) -> Withdrawal:
     """
     Add one operator's word; the last one needed approves. The same operator's second
-    word adds nothing. Raises IllegalMove, OwnWithdrawal.
+    word adds nothing. Raises IllegalMove, OwnWithdrawal, OwnLimits, LooksPaid.
     """
     _demand_other(withdrawal, operator)
+    _demand_no_hand_in_limits(withdrawal, operator, now)
     with transaction():
         withdrawal = lock_row(withdrawal)
         by = f"operator:{operator.pk}"
         if withdrawal.state != State.REVIEW:
             return advance(withdrawal, "approve", by=by)
+        _demand_unpaid(withdrawal, operator)
         __, is_new = Approval.objects.get_or_create(
             withdrawal=withdrawal,
             operator=operator,
@@ -379,12 +457,13 @@ def approve(
 
 def approvals_needed(withdrawal: Withdrawal) -> int:
     """Return how many different operators have to approve."""
-    return 2 if "large" in withdrawal.doubts else 1
+    return 2 if _TWO & set(withdrawal.doubts) else 1
 
 
 def of(member: Member, currency: str | None = None) -> list[Withdrawal]:
     """Return a member's withdrawals, newest first."""
-    rows = Withdrawal.objects.filter(member=member).select_related("beneficiary")
+    rows = Withdrawal.objects.filter(member=member)
+    rows = rows.select_related("beneficiary", "payout")
     if currency is not None:
         rows = rows.filter(currency=currency)
     return list(rows.order_by("-pk"))
@@ -398,22 +477,11 @@ def _asked(
     now: datetime,
 ) -> Withdrawal:
     """Return the withdrawal as it may be; nothing is written yet."""
-    currency = beneficiary.currency_id
-    if not rules_of(currency).pays_withdrawals:
-        raise WithdrawalsClosed
-    demand_may_send(member)
     beneficiary = lock_row(beneficiary)
-    is_mine = beneficiary.member_id == member.pk
-    if not is_mine or not beneficiaries.is_usable(beneficiary):
-        start = beneficiary.usable_from
-        raise NotUsable(until=start.isoformat() if start else "")
-    terms = terms_of(currency, amount)
-    if shown is not None and shown != terms:
-        raise NotShown(fee=plain(terms.fee), net=plain(terms.net))
-    value = demand_within_limits(member, amount, currency, now=now)
+    terms, value = _demand_may(member, beneficiary, amount, shown, now)
     return Withdrawal(
         member=member,
-        currency_id=currency,
+        currency_id=beneficiary.currency_id,
         beneficiary=beneficiary,
         destination=beneficiary.destination,
         amount=amount,
@@ -424,6 +492,28 @@ def _asked(
         created_at=now,
         updated_at=now,
     )
+
+
+def _demand_may(
+    member: Member,
+    beneficiary: Beneficiary,
+    amount: Decimal,
+    shown: Terms | None,
+    now: datetime,
+) -> tuple[Terms, Decimal | None]:
+    """Return the terms and the value of what may be withdrawn, funds apart."""
+    currency = beneficiary.currency_id
+    if not rules_of(currency).pays_withdrawals:
+        raise WithdrawalsClosed
+    demand_may_send(member)
+    is_mine = beneficiary.member_id == member.pk
+    if not is_mine or not beneficiaries.is_usable(beneficiary):
+        start = beneficiary.usable_from
+        raise NotUsable(until=start.isoformat() if start else "")
+    terms = terms_of(currency, amount)
+    if shown is not None and shown != terms:
+        raise NotShown(fee=plain(terms.fee), net=plain(terms.net))
+    return terms, demand_within_limits(member, amount, currency, now=now)
 
 
 @transaction_required
@@ -437,6 +527,8 @@ def _close(
     withdrawal: Withdrawal, move: str, *, by: str, now: datetime, **facts: str
 ) -> Withdrawal:
     before = lock_row(withdrawal)
+    if move == "cancel" and before.looks_paid:
+        raise LooksPaid
     closed = advance(before, move, by=by, **facts)
     if closed.state != before.state:
         _move(closed, Reason.WITHDRAWAL_CLOSED, now)
@@ -504,6 +596,56 @@ def _same(earlier: Withdrawal, beneficiary: Beneficiary, amount: Decimal) -> Wit
 def _demand_other(withdrawal: Withdrawal, operator: Member) -> None:
     if withdrawal.member_id == operator.pk:
         raise OwnWithdrawal
+
+
+def _cancel_link(withdrawal: Withdrawal) -> str:
+    return links.make(
+        f"/funds/withdrawals/{withdrawal.pk}/cancel/{{}}",
+        member=withdrawal.member,
+        purpose=_CANCEL,
+        state=_link_state(withdrawal),
+    )
+
+
+def _link_state(withdrawal: Withdrawal) -> str:
+    """Say what spends such a link: that there is nothing to be cancelled any more."""
+    return f"{withdrawal.pk}|{withdrawal.state in CANCELLABLE}"
+
+
+def _demand_no_hand_in_limits(
+    withdrawal: Withdrawal, operator: Member, now: datetime
+) -> None:
+    """
+    Raise OwnLimits where the operator ever moved the member's level, or lately edited
+    its limits, or from which amount on two operators are asked.
+    """
+    by, since = f"operator:{operator.pk}", now - _LIMITS_REMEMBERED
+    level = withdrawal.member.identity_level
+    has_moved = audit.has_done(
+        by, "identity_level_moved", audit.labels(withdrawal.member)
+    )
+    has_edited = audit.has_done(
+        by, "edited", [f"identitylevel:{level}"], since=since
+    ) or audit.has_done(
+        by,
+        "edited",
+        [f"rules:{withdrawal.currency_id}"],
+        since=since,
+        touching="automatic_up_to",
+    )
+    if has_moved or has_edited:
+        raise OwnLimits
+
+
+def _demand_unpaid(withdrawal: Withdrawal, operator: Member) -> None:
+    """
+    Raise LooksPaid unless another operator has said that no payment of it exists, since
+    it last looked paid.
+    """
+    turn = withdrawal.doubts.count("looks_paid")
+    words = withdrawal.findings.filter(txid="", turn=turn)
+    if withdrawal.looks_paid and not words.exclude(operator=operator).exists():
+        raise LooksPaid
 
 
 def _tell(withdrawal: Withdrawal, event: notices.Event, **facts: str) -> None:

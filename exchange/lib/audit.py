@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.db.models import Model
 
@@ -71,6 +72,28 @@ def alarm(subject: str, action: str, **facts: object) -> AuditRecord:
     """Write down something that must wake a human, and say it in the log."""
     log.critical("ALARM %s %s %s", action, subject, facts)
     return _write("system", action, subject, facts, is_alarm=True)
+
+
+def has_done(
+    actor: str,
+    action: str,
+    subjects: Iterable[str],
+    *,
+    since: datetime | None = None,
+    touching: str = "",
+) -> bool:
+    """
+    Say whether somebody did a deed to one of the subjects; of an edit, whether to a
+    certain column.
+    """
+    rows = AuditRecord.objects.filter(
+        actor=actor, action=action, subject__in=list(subjects)
+    )
+    if since is not None:
+        rows = rows.filter(at__gt=since)
+    if touching:
+        rows = rows.filter(facts__after__has_key=touching)
+    return rows.exists()
 
 
 def _write(

@@ -112,7 +112,8 @@ def test_it_lets_nobody_edit_what_the_exchange_writes(olive: Member) -> None:
             continue
         assert not desk.has_delete_permission(request), model
         if model.__name__ not in EDITABLE:
-            is_proposed = model.__name__ == "Adjustment"  # and then approved by others
+            # And then approved by others.
+            is_proposed = model.__name__ in {"Adjustment", "TreasuryMove"}
             assert desk.has_add_permission(request) == is_proposed, model
             assert not desk.has_change_permission(request), model
 

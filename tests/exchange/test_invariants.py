@@ -29,6 +29,7 @@ from wallets.models.transfers import Transfer
 from wallets.models.withdrawals import (
     Approval,
     Beneficiary,
+    Finding,
     Payout,
     PayoutTransaction,
     SpentCoin,
@@ -52,8 +53,13 @@ _WITHDRAWAL = (
     " ({{bob}}, 'btc', '', 'x', '', '', 'unconfirmed', now()) RETURNING id)"
     " INSERT INTO wallets_withdrawal (member_id, currency_id, beneficiary_id,"
     " destination, amount, fee, net, value, state, doubts, note, created_at,"
-    " updated_at, payout_id, txid, confirmations) SELECT {{bob}}, 'btc', id, 'x', 1, 0,"
-    " 1, 0, '{0}', '[]', '', now(), now(), {1}, '', 0 FROM b"
+    " updated_at, payout_id, txid, confirmations, returns)"
+    " SELECT {{bob}}, 'btc', id, 'x', 1, 0, 1, 0, '{0}', '[]', '', now(), now(), {1},"
+    " '', 0, 0 FROM b"
+)
+_PAYOUT = (
+    "INSERT INTO wallets_payout (currency_id, state, created_at, fence, problem,"
+    " wants_higher_fee, fee) VALUES ('btc', '{0}', now(), 0, '', false, {1})"
 )
 
 BREAKS: list[tuple[str, str]] = [
@@ -204,13 +210,28 @@ BREAKS: list[tuple[str, str]] = [
     ),
     ("locks_without_orders", _WITHDRAWAL.format("approved", "NULL")),
     ("withdrawals_unlike_payouts", _WITHDRAWAL.format("broadcast", "NULL")),
+    # Confirmed without a payout, or lost, and nobody has said so.
+    ("withdrawals_unlike_payouts", _WITHDRAWAL.format("confirmed", "NULL")),
+    ("withdrawals_unlike_payouts", _PAYOUT.format("lost", "NULL")),
     ("withdrawals_unlike_entries", _WITHDRAWAL.format("broadcast", "NULL")),
+    # Money was never set aside; an order's lock passes for that of a withdrawal.
+    ("withdrawals_unlike_states", _WITHDRAWAL.format("refused", "NULL")),
+    (
+        "withdrawals_unlike_states",
+        (
+            "UPDATE wallets_entry SET reason = 'withdrawal_closed'"
+            " WHERE reason = 'order_closed'"
+        ),
+    ),
+    (
+        "payouts_unlike_entries",
+        _PAYOUT.format("confirmed", "1"),
+    ),
     (
         "payouts_unlike_entries",
         (
-            "INSERT INTO wallets_payout (currency_id, state, created_at, fence,"
-            " problem, wants_higher_fee, fee)"
-            " VALUES ('btc', 'confirmed', now(), 0, '', false, 1)"
+            "INSERT INTO wallets_foreignsend (currency_id, txid, outputs, found_at,"
+            " accepted_by, fee) VALUES ('btc', 'x', '[]', now(), '', 1)"
         ),
     ),
     # A move between our wallets that was never booked, and an entry of none.
@@ -414,7 +435,7 @@ def test_it_keeps_history_as_it_was_written(
     before = rows.dump()
 
     assert {"wallets_entry", "markets_trade", "markets_command"} < set(tables)
-    assert len(tables) == 19
+    assert len(tables) == 20
     for table, column in tables.items():
         assert before[table]
         for deed in (
@@ -476,6 +497,7 @@ def _pay_out(member: Member, operator: Member) -> None:
         token=make_token(member).token,
         at=now,
     )
+    Finding.objects.create(withdrawal=withdrawal, operator=operator, at=now)
 
 
 def _some_column(model: type[Model]) -> str:

@@ -114,9 +114,17 @@ def test_a_coin_comes_in_and_leaves(
 
     # Out.
     page.goto("/funds/withdraw/ltc")
-    page.get_by_label("Amount").fill("0.5")
+    amount, said = page.get_by_label("Amount"), page.locator(".field [role=status]")
+    page.get_by_role("button", name="All").click()
+    expect(said).to_contain_text("LTC arrive")
+    amount.fill("0.0001")
+    expect(said).to_contain_text("The least is")
+    look_at(page)
+    amount.fill("0.5")
+    expect(said).to_have_text("0.499 LTC arrive, our fee is 0.001 LTC.")
     look_at(page)
     page.get_by_role("button", name="Look at the terms").click()
+    expect(page.get_by_role("heading", name="Confirm the withdrawal")).to_be_visible()
     expect(page.get_by_text("0.499 LTC")).to_be_visible()
     look_at(page)
     page.get_by_label("Code").fill(code(0))

@@ -66,7 +66,7 @@ def test_many_workers_pay_once(
     crowd(cashier, 6)
     cashier.fill(*["3"] * WORKERS)
     if meeting:
-        monkeypatch.setattr(payouts, "_turn", everybody)
+        monkeypatch.setattr(payouts, "turn", everybody)
 
     for _ in range(6):
         cashier.now += timedelta(minutes=2)

@@ -134,6 +134,7 @@ def test_an_unknown_address_waits_for_its_owner(place: Place, alice: Member) -> 
 def test_deposits_wait_while_the_operator_takes_none(
     place: Place, alice: Member
 ) -> None:
+    place.address(alice)
     rules(("0", 1), takes_deposits=False)
     place.pay(alice, "1")
     place.mine()

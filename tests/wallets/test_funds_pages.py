@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,12 +10,21 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models.identity import IdentityLevel
 from accounts.models.members import Member
-from tests.accounts.mailbox import link
+from exchange.lib import mail
+from exchange.lib.models import AuditRecord
+from exchange.lib.states import advance
+from exchange.lib.transactions import transaction
+from tests.accounts.mailbox import link, mails_to
 from tests.makers import Answer, code_of, enrol_totp, fund, make_member, prove
+from tests.wallets.cashier import practice_cashier
 from tests.wallets.places import COIN, practice_place, rules
+from tests.wallets.test_withdrawals import build
 from wallets import queries, valuation
 from wallets.chains.practice import Practice
+from wallets.models.coins import ConfirmationTier, Rules
+from wallets.models.currencies import Currency
 from wallets.models.deposits import Deposit
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 
@@ -185,3 +195,201 @@ def test_an_amount_that_cannot_be_is_said_beside_its_field(
     answer = browser.post(f"/funds/withdraw/{COIN}", wanted)
     assert answer.status_code == 400
     assert 'class="complaint"' in text(answer)
+
+
+# --- What a withdrawal's page says ---------------------------------------------------
+
+
+def ask(browser: Client, row: Beneficiary, amount: str) -> Answer:
+    wanted = {"beneficiary": row.pk, "amount": amount}
+    return browser.post(f"/funds/withdraw/{COIN}", wanted)
+
+
+@pytest.mark.promise("U-72")
+def test_the_page_says_what_can_be_known_beforehand(
+    browser: Client, alice: Member, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_down(browser, alice)
+    fund(alice, f"0.12345678 {COIN}")
+    Currency.objects.filter(pk=COIN).update(digits=4)
+    IdentityLevel.objects.update(withdrawal_24h=100, withdrawal_30d=1000)
+    monkeypatch.setattr(valuation, "sources", [lambda *_of: Decimal(25)])
+    placed = ask(browser, Beneficiary.objects.get(), "1").headers["Location"]
+    code = code_of(secret, timezone.now())
+    browser.post(placed, {"with": "totp", "code": code})
+    page = text(browser.get(f"/funds/withdraw/{COIN}"))
+    for each in (
+        'data-all="9.1234"',  # what is finer cannot be paid out
+        'data-fee="0.01" data-least="0.011"',
+        "{net} LTC arrive, our fee is {fee} LTC.",
+        "What you may withdraw at level 0",
+        '<meter min="0" max="100" value="25" aria-label="In 24 hours">',
+        '<meter min="0" max="100" value="2" aria-label="In 30 days">',
+        'href="/account/identity"',
+    ):
+        assert each in page
+
+
+@pytest.mark.promise("U-72", "U-24")
+def test_what_would_be_refused_is_said_beside_the_amount(
+    browser: Client, alice: Member, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = write_down(browser, alice)
+    for amount, price, words in (
+        ("11", 0, "You do not have that much available."),
+        ("9", 10**9, "This is more than you may withdraw at your level."),
+    ):
+        value = Decimal(price)
+        monkeypatch.setattr(valuation, "sources", [lambda *_a, value=value: value])
+        answer = ask(browser, row, amount)
+        assert answer.status_code == 400
+        assert f'<p class="complaint" id="id_amount_error">{words}</p>' in text(answer)
+    assert not Withdrawal.objects.exists()
+
+
+@pytest.mark.promise("S-34", "S-32")
+def test_what_rests_says_until_when(
+    browser: Client, alice: Member, secret: str, settings: Any
+) -> None:
+    row = write_down(browser, alice)
+    settings.WITHDRAWAL_REST_HOURS = 24
+    tomorrow = timezone.now() + timedelta(hours=24)
+    Member.objects.filter(pk=alice.pk).update(security_changed_at=timezone.now())
+    page = text(browser.get(f"/funds/withdraw/{COIN}"))
+    assert "withdrawals rest until" in page
+    assert 'data-hours="in {hours} h {minutes} min"' in page
+    answer = ask(browser, row, "1")
+    assert "Withdrawals rest for a while" in text(answer)
+
+    Beneficiary.objects.update(usable_from=tomorrow)
+    for path in (f"/funds/withdraw/{COIN}", "/funds/beneficiaries"):
+        page = text(browser.get(path))
+        assert "can be paid from" in page
+        assert f'data-until="{tomorrow:%Y-%m-%d}' in page
+
+
+@pytest.mark.promise("U-57")
+def test_practice_is_called_practice_wherever_one_pays(
+    browser: Client, alice: Member, secret: str
+) -> None:
+    row = write_down(browser, alice)
+    terms = ask(browser, row, "1").headers["Location"]
+    for path in (f"/funds/withdraw/{COIN}", terms):
+        assert "This is a practice chain" in text(browser.get(path))
+    assert "Practice chains" in text(browser.get("/funds/beneficiaries/new"))
+    tag = '<span class="tag">practice</span>'
+    assert tag in text(browser.get("/funds/beneficiaries"))
+
+
+@pytest.mark.promise("U-72", "U-71")
+def test_a_transaction_can_be_looked_at_where_coins_are_real(
+    browser: Client, alice: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explorer = "https://blocks.example.com/{txid}"
+    rules(("0", 1), explorer=explorer)
+    place = practice_place()
+    deposit = place.pay(alice, "1")
+    place.mine()
+    place.scan()
+    cashier = practice_cashier(COIN)
+    row = cashier.approved(alice, "0.5")
+    Rules.objects.filter(pk=COIN).update(explorer=explorer)
+    for depth, amount in ((1, 0), (6, "0.5")):
+        ConfirmationTier.objects.create(
+            rules=cashier.rules, amount_from=amount, confirmations=depth
+        )
+    cashier.run()
+    cashier.world.mine(2)
+    cashier.run()
+    row.refresh_from_db()
+    page = text(browser.get(f"/funds/withdraw/{COIN}"))
+    assert "2 of 6 confirmations" in page
+    assert explorer[:20] not in page  # nobody shows the blocks of a practice chain
+
+    monkeypatch.setattr(Practice, "is_practice", False)
+    for path, txid in (("withdraw", row.txid), ("deposit", deposit)):
+        page = text(browser.get(f"/funds/{path}/{COIN}"))
+        url = explorer.format(txid=txid)
+        assert f'<a href="{url}" rel="noopener noreferrer" target="_blank">' in page
+    Rules.objects.filter(pk=COIN).update(explorer="javascript:alert({txid})")
+    assert "javascript:" not in text(browser.get(f"/funds/deposit/{COIN}"))
+
+
+# --- What its mails say --------------------------------------------------------------
+
+
+def texts(member: Member, subject: str) -> list[str]:
+    """Return what was written to somebody under a subject."""
+    rows = [row for row in mails_to(member.email) if subject in row.subject]
+    return [body.text for row in rows if (body := mail.read(row))]
+
+
+@pytest.mark.promise("U-72")
+def test_a_mail_says_once_that_it_was_sent(
+    db: None, alice: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cashier = practice_cashier()
+    Rules.objects.filter(pk="btc").update(explorer="https://blocks.example.com/{txid}")
+    cashier.deposit(alice, "3", "3")
+    cashier.approved(alice, "1")
+    cashier.finish()
+    (said,) = texts(alice, "1.0 BTC are on their way")
+    assert cashier.payout().transactions.get().txid in said
+    assert "blocks.example.com" not in said  # of a practice chain nobody shows blocks
+
+    monkeypatch.setattr(Practice, "is_practice", False)
+    row = cashier.approved(alice, "0.5")
+    cashier.finish()
+    row.refresh_from_db()
+    (said,) = texts(alice, "0.5 BTC are on their way")
+    assert f"https://blocks.example.com/{row.txid}" in said
+
+
+@pytest.mark.promise("S-39", "S-57")
+def test_a_link_in_the_mail_cancels_without_signing_in(
+    browser: Client, alice: Member, secret: str
+) -> None:
+    row = write_down(browser, alice)
+    terms = ask(browser, row, "2").headers["Location"]
+    code = code_of(secret, timezone.now())
+    browser.post(terms, {"with": "totp", "code": code})
+    placed = Withdrawal.objects.get()
+    path = link(alice.email, "funds/withdrawals").rstrip(")")
+
+    stranger = Client()
+    page = text(stranger.get(path))
+    assert "Cancel it" in page
+    assert row.destination in page
+    placed.refresh_from_db()
+    assert placed.state == "review"  # looking changes nothing
+    wrong = path.replace(f"/{placed.pk}/", f"/{placed.pk + 1}/")
+    assert stranger.post(wrong).status_code == 410
+    assert stranger.post(path[:-2] + "xx").status_code == 410
+
+    answer = stranger.post(path)
+    assert "yours to use again" in text(answer)
+    placed.refresh_from_db()
+    assert placed.state == "cancelled"
+    assert queries.balance(alice.pk, COIN).available == 10
+    told = AuditRecord.objects.filter(action="cancel").order_by("-pk")[0]
+    assert told.facts["door"] == "mail"
+    assert stranger.get(path).status_code == 410
+    assert stranger.post(path).status_code == 410
+
+
+@pytest.mark.promise("S-39")
+def test_the_link_cancels_nothing_that_is_being_prepared(
+    browser: Client, alice: Member, secret: str
+) -> None:
+    row = write_down(browser, alice)
+    terms = ask(browser, row, "2").headers["Location"]
+    browser.post(terms, {"with": "totp", "code": code_of(secret, timezone.now())})
+    path = link(alice.email, "funds/withdrawals").rstrip(")")
+    placed = Withdrawal.objects.get()
+    with transaction():
+        placed = advance(placed, "approve", by="system")
+    assert Client().get(path).status_code == 200
+    build(placed)
+    assert Client().get(path).status_code == 410
+    assert Client().post(path).status_code == 410
+    assert queries.balance(alice.pk, COIN).locked == 2

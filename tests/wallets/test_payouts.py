@@ -250,6 +250,42 @@ def test_the_signer_refuses_what_was_claimed_beyond_its_limit(
     assert alarms() == [Trouble.LIMIT_REACHED]
 
 
+@pytest.mark.promise("W-10")
+def test_no_more_than_a_share_of_the_wallet_leaves_in_an_hour(
+    practice: Cashier, alice: Member, settings: Any
+) -> None:
+    settings.HOT_WALLET_SHARE_PER_HOUR = {"btc": D("0.25")}
+    practice.deposit(alice, "10")  # one coin: its change counts while it waits
+    first = practice.approved(alice, "2")
+    practice.run()
+    second = practice.approved(alice, "0.6")
+    practice.run()
+    assert alarms() == [Trouble.LIMIT_REACHED]
+    practice.world.mine()
+    practice.finish()
+    assert practice.state_of(first) == "confirmed"
+    assert practice.state_of(second) == "approved"
+    small = practice.approved(alice, "0.4")
+    practice.finish()
+    assert practice.state_of(small) == "confirmed"  # 2.4 of 10
+    practice.run(minutes=61)
+    practice.finish()
+    assert practice.state_of(second) == "confirmed"
+    practice.demand_paid_once()
+
+
+@pytest.mark.promise("W-10")
+def test_a_database_of_riches_does_not_raise_the_share(
+    practice: Cashier, alice: Member, settings: Any
+) -> None:
+    settings.HOT_WALLET_SHARE_PER_HOUR = {"btc": D("0.5")}
+    practice.deposit(alice, "10")
+    practice.credit(alice, D(1000))
+    large = practice.approved(alice, "6")
+    practice.finish()
+    assert practice.state_of(large) == "approved"
+
+
 @pytest.mark.promise("F-33")
 def test_too_few_coins_keep_the_hold_and_alarm_once(
     cashier: Cashier, alice: Member

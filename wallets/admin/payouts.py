@@ -5,7 +5,7 @@ books.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import Model, Q
@@ -13,9 +13,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models.members import Member
 from exchange.lib.admin import Queue, ReadOnly, may, reasoned
 from exchange.lib.templatetags.figures import amount
-from wallets import hot, payouts
+from wallets import findings, hot, payouts
 from wallets.models.hot import ForeignSend, HotWallet, Reconciliation
 from wallets.models.withdrawals import (
     Payout,
@@ -90,13 +91,17 @@ class PayoutAdmin(ReadOnly):
     search_fields = ("=transactions__txid",)
     ordering = ("-pk",)
     inlines = (_Transactions, _Withdrawals, _Coins)
-    actions = ("raise_fee",)
+    actions = ("raise_fee", "give_back")
     queue = Queue(_("Payouts in trouble"), ~Q(problem=""))
 
     has_raise_permission = may("wallets.raise_payout")
+    has_return_permission = may("wallets.return_payout")
 
     def actions_on(self, row: Payout) -> tuple[str, ...]:
-        return ("raise_fee",) if row.state in payouts.AWAITED else ()
+        if row.state not in payouts.AWAITED:
+            return ()
+        is_lost = row.problem.startswith("conflict")
+        return ("raise_fee", "give_back") if is_lost else ("raise_fee",)
 
     @reasoned(
         description=_("Raise the fee"),
@@ -110,6 +115,23 @@ class PayoutAdmin(ReadOnly):
         self, _request: HttpRequest, row: Payout, *, by: str, reason: str
     ) -> None:
         payouts.raise_fee(payout=row, by=by, reason=reason)
+
+    @reasoned(
+        description=_("Give back: its coins went elsewhere for good"),
+        permissions=["return"],
+        warning=_(
+            "The second operator who says so has its withdrawals go back to review, and"
+            " what was booked undone. The chain is asked each time. Find out who has"
+            " spent the coins first."
+        ),
+    )
+    def give_back(
+        self, request: HttpRequest, row: Payout, *, by: str, reason: str
+    ) -> None:
+        operator = cast(Member, request.user)
+        findings.give_back(
+            payout=row, operator=operator, note=reason, now=timezone.now()
+        )
 
 
 @admin.register(PayoutTransaction)

@@ -1,7 +1,8 @@
 """
 Which chain stands behind a currency.
 
-A node, where `<CODE>_RPC_URL` names one; else, outside production, the practice chain.
+A node, where `<CODE>_RPC_URL` names one, and one more to compare it with where
+`<CODE>_RPC2_URL` does; else, outside production, the practice chain.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def chain_of(currency: str) -> Chain:
     """Return the chain of a coin. Raises NoChain."""
     url = settings.CHAIN_URLS.get(currency, "")
     if url:
-        return _node(url)
+        return _node(url, settings.CHAIN_SECOND_URLS.get(currency, ""))
     is_coin = Currency.objects.filter(pk=currency, kind=Currency.Kind.COIN).exists()
     if settings.PRODUCTION or not is_coin:
         raise NoChain(currency=currency)
@@ -37,5 +38,5 @@ def chain_of(currency: str) -> Chain:
 
 
 @functools.cache
-def _node(url: str) -> Bitcoind:
-    return Bitcoind(url)
+def _node(url: str, second_url: str) -> Bitcoind:
+    return Bitcoind(url, second_url=second_url)

@@ -51,6 +51,7 @@ _SCAN_TIMEOUT_SECONDS = 900
 # The nodes close a connection after thirty seconds, and wait for it before they end.
 _REST_SECONDS_MAX = 2
 _TARGET_BLOCKS = 6
+_APART_MAX = 2  # blocks, of two nodes that see the same chain
 _TIP_AGE_MAX = timedelta(minutes=60)
 _SATOSHI = unit(8)
 # Whose sequence says that a transaction may be replaced (BIP-125).
@@ -80,8 +81,15 @@ class Bitcoind:
 
     is_practice = False
 
-    def __init__(self, url: str, *, timeout_seconds: int = _TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        second_url: str = "",
+        timeout_seconds: int = _TIMEOUT_SECONDS,
+    ) -> None:
         self.url = url
+        self._second = Bitcoind(second_url) if second_url else None
         self._timeout_seconds = timeout_seconds
         self._threads = threading.local()
 
@@ -109,7 +117,24 @@ class Bitcoind:
         age = now - self.tip().at
         if chain["chain"] == "main" and age > _TIP_AGE_MAX:
             found.append(f"no block for {age.total_seconds() // 60:.0f} minutes")
-        return found
+        return [*found, *self._disagreement()]
+
+    def _disagreement(self) -> list[str]:
+        """Say how the second node, where there is one, sees another chain (W-5)."""
+        if self._second is None:
+            return []
+        try:
+            height, theirs = self.tip().height, self._second.tip().height
+            if abs(height - theirs) > _APART_MAX:
+                return [f"we are at {height}, the second node is at {theirs}"]
+            # The newest blocks may be on their way, or lose to each other.
+            shared = max(min(height, theirs) - _APART_MAX, 0)
+            mine = self._read("getblockhash", shared)
+            if self._second._read("getblockhash", shared) != mine:
+                return [f"the second node has another block {shared}"]
+        except ChainError as error:
+            return [f"the second node cannot be asked: {error}"]
+        return []
 
     def is_address(self, text: str) -> bool:
         return bool(self._read("validateaddress", text)["isvalid"])

@@ -65,6 +65,11 @@ class Rules(models.Model):
     def __str__(self) -> str:
         return f"rules of {self.currency_id}"
 
+    def link_to(self, txid: str) -> str:
+        """Return where a transaction can be looked at; "" where nobody said."""
+        is_address = self.explorer.startswith(("https://", "http://"))
+        return self.explorer.replace("{txid}", txid) if txid and is_address else ""
+
 
 class ConfirmationTier(models.Model):
     """How deep a deposit must be buried to be credited, from some amount on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from exchange.lib.fields import AmountField
+from exchange.lib.fields import AmountField, sound_amount
 from wallets.models.currencies import Currency
 
 
@@ -66,14 +66,22 @@ class ForeignSend(models.Model):
     # Looked at by an operator.
     accepted_at = models.DateTimeField(null=True)
     accepted_by = models.CharField(max_length=64, blank=True)
+    # The miner's, once it is booked: with the first withdrawal that it paid.
+    fee = AmountField(null=True)
 
     class Meta:
         verbose_name = _("payment without us")
         verbose_name_plural = _("payments without us")
         constraints = [
+            sound_amount(
+                "fee",
+                "foreign_fee_is_sound",
+                zero_allowed=True,
+                null_allowed=True,
+            ),
             models.UniqueConstraint(
                 fields=["currency", "txid"], name="a_foreign_send_is_found_once"
-            )
+            ),
         ]
 
     def __str__(self) -> str:

@@ -65,6 +65,9 @@ class Reason(models.TextChoices):
     WITHDRAWAL_SIGNED = "withdrawal_signed"
     WITHDRAWAL_FEE = "withdrawal_fee"
     WITHDRAWAL_SENT = "withdrawal_sent"  # confirmed: it has left
+    # Signed, and never confirmed: another payment has spent its coins.
+    WITHDRAWAL_RETURNED = "withdrawal_returned"
+    FEE_RETURNED = "fee_returned"
     NETWORK_FEE = "network_fee"
     SWEEP = "sweep"  # between our own wallets
 

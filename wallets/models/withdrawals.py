@@ -93,6 +93,8 @@ class Payout(models.Model):
         CONFIRMED = "confirmed", _("confirmed")
         # Nothing was signed: its withdrawals wait again.
         GIVEN_UP = "given_up", _("given up")
+        # Its coins went elsewhere for good: its withdrawals are with the reviewers.
+        LOST = "lost", _("lost")
 
     currency = models.ForeignKey(Currency, on_delete=models.PROTECT, related_name="+")
     state = FSMField(default=State.BUILDING, choices=State.choices)
@@ -109,6 +111,7 @@ class Payout(models.Model):
     class Meta:
         verbose_name = _("payout")
         verbose_name_plural = _("payouts")
+        permissions = [("return_payout", "Can give back what a lost payout owes")]
         indexes = [
             models.Index(
                 fields=["currency"],
@@ -144,6 +147,11 @@ class Payout(models.Model):
     @transition(field=state, source=State.SIGNED, target=State.BROADCAST)
     def send(self, **_facts: Any) -> None:
         pass
+
+    @transition(field=state, source=[State.SIGNED, State.BROADCAST], target=State.LOST)
+    def lose(self, **_facts: Any) -> None:
+        self.problem = ""
+        self.wants_higher_fee = False
 
     @transition(
         field=state, source=[State.SIGNED, State.BROADCAST], target=State.CONFIRMED
@@ -278,6 +286,8 @@ class Withdrawal(models.Model):
     # The transaction, or the bank's number of the transfer.
     txid = models.CharField(max_length=64, blank=True)
     confirmations = models.IntegerField(default=0)
+    # So many payments of it were signed and came to nothing: see `Payout.lose`.
+    returns = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         verbose_name = _("withdrawal")
@@ -299,6 +309,12 @@ class Withdrawal(models.Model):
                 condition=models.Q(state__in=["review", "approved"], payout=None)
                 | ~models.Q(state__in=["review", "approved"]),
                 name="waiting_withdrawals_are_in_no_payout",
+            ),
+            # Of those that an operator found paid without us.
+            models.UniqueConstraint(
+                fields=["currency", "txid", "destination", "net"],
+                condition=models.Q(state="confirmed", payout=None) & ~models.Q(txid=""),
+                name="a_payment_settles_one_withdrawal",
             ),
         ]
         indexes = [
@@ -366,6 +382,29 @@ class Withdrawal(models.Model):
     def confirm(self, *, txid: str = "", **_facts: Any) -> None:
         self.txid = txid or self.txid
 
+    # Something else had paid it: see wallets.findings.
+    @transition(field=state, source=State.REVIEW, target=State.CONFIRMED)
+    def settle(self, *, txid: str, confirmations: int, **_facts: Any) -> None:
+        self.txid, self.confirmations = txid, confirmations
+
+    @transition(
+        field=state, source=[State.SIGNED, State.BROADCAST], target=State.REVIEW
+    )
+    def give_back(self, **_facts: Any) -> None:
+        self.payout, self.txid, self.confirmations = None, "", 0
+        self.returns += 1
+        self.doubts = [*self.doubts, "given_back"]
+
+    @property
+    def looks_paid(self) -> bool:
+        """Say whether it waits for operators to find out if something has paid it."""
+        return self.state == self.State.REVIEW and "looks_paid" in self.doubts
+
+    def cause(self, what: str) -> str:
+        """Name the cause of a step by which it is paid: once for each time it is."""
+        again = f":{self.returns}" if self.returns else ""
+        return f"withdrawal:{self.pk}:{what}{again}"
+
 
 class Approval(models.Model):
     """One operator's word that a withdrawal may be paid."""
@@ -392,3 +431,50 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"approval of withdrawal {self.withdrawal_id}"
+
+
+class Finding(models.Model):
+    """
+    One operator's word of what the chain has: by which transaction a withdrawal was
+    paid without us ("": there is none), or a payout's coins went elsewhere.
+
+    turn   how often the doubt had come up by then: an older word says nothing of it
+    """
+
+    append_only = True
+
+    withdrawal = models.ForeignKey(
+        Withdrawal, on_delete=models.PROTECT, related_name="findings", null=True
+    )
+    payout = models.ForeignKey(
+        Payout, on_delete=models.PROTECT, related_name="findings", null=True
+    )
+    txid = models.CharField(max_length=64, blank=True)
+    turn = models.PositiveSmallIntegerField(default=1)
+    operator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    at = models.DateTimeField()
+    note = models.CharField(max_length=200)
+
+    class Meta:
+        verbose_name = _("finding")
+        verbose_name_plural = _("findings")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(withdrawal=None, payout__isnull=False)
+                | models.Q(withdrawal__isnull=False, payout=None),
+                name="a_finding_is_of_one_thing",
+            ),
+            models.UniqueConstraint(
+                fields=["withdrawal", "txid", "turn", "operator"],
+                name="a_finding_is_given_once",
+            ),
+            models.UniqueConstraint(
+                fields=["payout", "txid", "operator"],
+                name="a_payouts_finding_is_given_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"finding {self.pk} of operator {self.operator_id}"

@@ -82,15 +82,19 @@ def deposit(request: HttpRequest, code: str) -> HttpResponse:
         "problem": Scan.objects.filter(pk=code).exclude(problem="").exists(),
         "deposits": deposits.of(member, code)[:_ROWS],
     }
+    links = {}
     try:
         chain = chain_of(code)
         context["is_practice"] = chain.is_practice
+        if rules is not None and not chain.is_practice:
+            links = {row.txid: rules.link_to(row.txid) for row in context["deposits"]}
         if rules is None or rules.takes_deposits:
             context |= _address(member, code)
     except NoChain as error:
         context["refusal"] = error.message
     except ChainError:
         context["problem"] = True
+    context["deposits"] = [(row, links.get(row.txid)) for row in context["deposits"]]
     return render(request, "funds/deposit.html", context)
 
 

@@ -8,6 +8,7 @@ by us: whatever another tab does meanwhile, what is confirmed is what is seen th
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -26,7 +27,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from accounts import devices, links, proofs, sign_ins
+from accounts import devices, identity, links, proofs, sign_ins
 from accounts.factors import changes, keyring
 from accounts.factors.keyring import Shown
 from accounts.models.members import Member
@@ -41,12 +42,14 @@ from accounts.views.doors import (
 from accounts.views.showing import Asking
 from exchange.lib import refusals
 from exchange.lib.errors import ExchangeError
+from exchange.lib.money import plain, round_down, unit
 from exchange.lib.transactions import transaction
-from wallets import beneficiaries, payouts, queries, withdrawals
+from wallets import beneficiaries, ledger, payouts, queries, withdrawals
 from wallets.addresses import groups_of_four
 from wallets.chains import chain_of
 from wallets.chains.base import ChainError
 from wallets.forms.withdrawals import BeneficiaryForm, WithdrawalForm
+from wallets.models.coins import Rules
 from wallets.models.currencies import Currency
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 from wallets.withdrawals import Source, Terms
@@ -55,6 +58,13 @@ _ROWS = 50
 _SALT = "wallets.withdrawal"
 _TERMS_SECONDS = 600
 _NO_FACTOR = gettext_lazy("Withdrawing needs a second factor. Please add one first.")
+# Beside which field a refusal stands; what names none concerns the whole.
+_FIELDS: dict[type[ExchangeError], str] = {
+    withdrawals.BadWithdrawal: "amount",
+    withdrawals.LimitReached: "amount",
+    ledger.InsufficientFunds: "amount",
+    withdrawals.NotUsable: "beneficiary",
+}
 # The way of a withdrawal as its owner sees it.
 _WAY = ["review", "approved", "building", "signed", "broadcast", "confirmed"]
 
@@ -83,27 +93,39 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         chosen, amount = form.cleaned_data["beneficiary"], form.cleaned_data["amount"]
         try:
-            terms = withdrawals.terms_of(code, amount)
+            terms = withdrawals.foresee(
+                member=member, beneficiary=chosen, amount=amount, now=now
+            )
         except ExchangeError as error:
-            form.add_error("amount", error.message)
+            form.add_error(_FIELDS.get(type(error)), error.message)
         else:
             return redirect("confirm_withdrawal", _signed(chosen, terms))
     if form.errors:
         status = 400
-    rules = withdrawals.rules_of(code)
+    rules, held = withdrawals.rules_of(code), queries.balance(member.pk, code)
+    is_practice, least = _is_practice(code), rules.withdrawal_min + rules.withdrawal_fee
     context = {
         "currency": currency,
         "currencies": queries.visible_currencies(),
         "form": form,
         "usable": usable,
         "waiting": [row for row in known if row not in usable],
-        "held": queries.balance(member.pk, code),
+        "held": held,
+        "all": plain(round_down(held.available, unit(currency.digits))),
+        "available": plain(held.available),
+        "fee": plain(rules.withdrawal_fee),
+        "least": plain(least),
+        "least_number": least,
         "rules": rules,
-        "left": withdrawals.left_of(member, now=now),
+        "level": member.identity_level,
+        "limits": _limits(member, now),
         "rests_until": withdrawals.rests_until(member),
-        "is_practice": _is_practice(currency),
+        "is_practice": is_practice,
         "why_waiting": payouts.why_waiting(code),
-        "rows": [_row(row) for row in withdrawals.of(member, code)[:_ROWS]],
+        "rows": [
+            _row(row, rules, is_practice)
+            for row in withdrawals.of(member, code)[:_ROWS]
+        ],
     }
     return render(request, "funds/withdraw.html", context, status=status)
 
@@ -171,6 +193,25 @@ def cancel(request: HttpRequest, withdrawal_id: int) -> HttpResponse:
     return redirect("withdraw", row.currency_id)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@public
+@refusals.as_page
+def cancel_by_link(
+    request: HttpRequest, withdrawal_id: int, token: str
+) -> HttpResponse:
+    """Cancel by the link of a mail; the link alone changes nothing."""
+    try:
+        row = withdrawals.whose_link(token, withdrawal_id)
+        if request.method == "POST":
+            withdrawals.cancel_by_link(token, withdrawal_id, now=timezone.now())
+            return render(request, "funds/withdrawal_cancel.html", {"is_done": True})
+    except links.LinkSpent:
+        refusal = _("It cannot be cancelled any more, or has been already.")
+        context = {"refusal": refusal}
+        return render(request, "funds/withdrawal_cancel.html", context, status=410)
+    return render(request, "funds/withdrawal_cancel.html", {"row": row})
+
+
 # --- The address book ----------------------------------------------------------------
 
 
@@ -179,8 +220,12 @@ def cancel(request: HttpRequest, withdrawal_id: int) -> HttpResponse:
 def show_book(request: HttpRequest) -> HttpResponse:
     """Show the address book."""
     rows = beneficiaries.of(who(request))
+    practice = _practice_codes()
     context = {
-        "rows": [(row, beneficiaries.is_usable(row)) for row in rows],
+        "rows": [
+            (row, beneficiaries.is_usable(row), row.currency_id in practice)
+            for row in rows
+        ],
     }
     return render(request, "funds/beneficiaries.html", context)
 
@@ -208,8 +253,9 @@ def add(request: HttpRequest) -> HttpResponse:
             )
             return redirect("beneficiaries")
     status = 400 if form.errors else 200
-    shown = {"form": form, "is_ours": is_ours}
-    return render(request, "funds/beneficiary_new.html", shown, status=status)
+    practice = ", ".join(code.upper() for code in _practice_codes())
+    context = {"form": form, "practice": practice, "is_ours": is_ours}
+    return render(request, "funds/beneficiary_new.html", context, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -228,7 +274,11 @@ def confirm_entry(
     except links.LinkSpent as error:
         context = {"refusal": error.message}
         return render(request, "funds/beneficiary_confirm.html", context, status=410)
-    shown = {"row": row, "groups": groups_of_four(row.destination)}
+    shown = {
+        "row": row,
+        "groups": groups_of_four(row.destination),
+        "is_practice": _is_practice(row.currency_id),
+    }
     return render(request, "funds/beneficiary_confirm.html", shown)
 
 
@@ -247,12 +297,35 @@ def _currency(code: str) -> Currency:
     return get_object_or_404(Currency, pk=code, is_visible=True, rules__isnull=False)
 
 
-def _is_practice(currency: Currency) -> bool:
-    is_coin = currency.kind == Currency.Kind.COIN
+def _is_practice(code: str) -> bool:
     try:
-        return is_coin and chain_of(currency.code).is_practice
+        return chain_of(code).is_practice
     except ExchangeError:
         return False
+
+
+def _practice_codes() -> list[str]:
+    return [code for code in queries.currency_codes() if _is_practice(code)]
+
+
+def _limits(member: Member, now: datetime) -> list[dict[str, Any]]:
+    """Return how much of each limit is used and left."""
+    limits, left = identity.limits_of(member), withdrawals.left_of(member, now=now)
+    spans = (
+        (_("In 24 hours"), limits.withdrawal_24h, left.day),
+        (_("In 30 days"), limits.withdrawal_30d, left.month),
+    )
+    return [
+        {
+            "label": label,
+            "whole": whole,
+            "left": rest,
+            "used": whole - rest,
+            "percent": int(100 * (whole - rest) / whole) if whole else 100,
+            "unit": limits.currency.upper(),
+        }
+        for label, whole, rest in spans
+    ]
 
 
 def _signed(beneficiary: Beneficiary, terms: Terms) -> str:
@@ -282,6 +355,7 @@ def _asking(
             "beneficiary": beneficiary,
             "terms": wanted,
             "groups": groups_of_four(beneficiary.destination),
+            "is_practice": _is_practice(beneficiary.currency_id),
             "sms_url": reverse("confirm_withdrawal_sms", args=[text]),
         },
     )
@@ -293,13 +367,16 @@ def _said(placed: Withdrawal) -> str:
     return _("Thank you. It will be paid within minutes.")
 
 
-def _row(withdrawal: Withdrawal) -> dict[str, Any]:
+def _row(withdrawal: Withdrawal, rules: Rules, is_practice: bool) -> dict[str, Any]:
     state = withdrawal.state
     at = _WAY.index(state) if state in _WAY else -1
-    labels = Withdrawal.State
+    labels, payout = Withdrawal.State, withdrawal.payout
+    is_sent = state == labels.BROADCAST and payout is not None
     return {
         "withdrawal": withdrawal,
-        "can_cancel": state in {"review", "approved"},
+        "can_cancel": state in withdrawals.CANCELLABLE and not withdrawal.looks_paid,
+        "required": payouts.required(rules, payout) if is_sent and payout else 0,
+        "link": "" if is_practice else rules.link_to(withdrawal.txid),
         "steps": [
             {
                 "label": labels(each).label,
