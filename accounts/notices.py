@@ -55,6 +55,8 @@ class Event(models.TextChoices):
     BENEFICIARY_ADDED = "beneficiary_added", _("New beneficiary in your address book")
     WITHDRAWAL_PLACED = "withdrawal_placed", _("Withdrawal asked for")
     WITHDRAWAL_REFUSED = "withdrawal_refused", _("Withdrawal refused")
+    WITHDRAWAL_PAID = "withdrawal_paid", _("Withdrawal paid by our bank")
+    WITHDRAWAL_RETURNED = "withdrawal_returned", _("Withdrawal sent back by the bank")
     # The rest is a matter of taste.
     IDENTITY_DECIDED = "identity_decided", _("Identity check decided")
     TICKET_ANSWERED = "ticket_answered", _("Answer to a support ticket")

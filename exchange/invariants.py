@@ -42,6 +42,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-11", books.withdrawals_unlike_payouts),
     ("I-11", books.withdrawals_unlike_entries),
     ("I-18", books.payouts_unlike_entries),
+    ("I-18", books.bank_unlike_entries),
     ("open-orders", markets.miscounted_open_orders),
     ("I-12", books.deposits_unlike_entries),
     ("candles", markets.candles_unlike_trades),

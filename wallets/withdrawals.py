@@ -53,6 +53,7 @@ DOUBTS = {
     "own_address": _("Its address is one of ours."),
     "not_in_address_book": _("Its address is not that of its beneficiary any more."),
     "looks_paid": _("The chain has a payment that looks like it. Do not pay it twice."),
+    "bank_returned": _("The bank sent it back. Please check the account."),
     "no_price": _("Its value is not known, so that limits do not count it."),
 }
 _VELOCITY = 5  # withdrawals an hour

@@ -1,6 +1,7 @@
 """Registers what operators see of the wallets, a module for each subject."""
 
 from wallets.admin import (  # noqa: F401  they register themselves
+    bank,
     books,
     coins,
     deposits,

@@ -1,6 +1,7 @@
 """Registers the rows of wallets; import classes from their own modules."""
 
 from wallets.models import (  # noqa: F401  Django must see every model
+    bank,
     coins,
     currencies,
     deposits,
