@@ -218,7 +218,6 @@ def test_what_may_not_be_paid_is_not_taken(
     assert fresh(row).state == "approved"
 
 
-@pytest.mark.promise("S-66")
 def test_the_banks_file_computes_nothing(
     channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
 ) -> None:

@@ -128,9 +128,9 @@ def reference_for(
     *, member: Member, channel: BankChannel, now: datetime
 ) -> BankReference:
     """Return the member's code for a channel, making it on first touch; races agree."""
-    mine = BankReference.objects.filter(member=member, channel=channel).order_by("pk")
+    mine = BankReference.objects.filter(member=member, channel=channel)
     for _try in range(5):
-        if found := mine.first():
+        if found := mine.order_by("pk").first():
             return found
         row = BankReference(
             member=member, channel=channel, code=codes.make(), created_at=now

@@ -95,8 +95,8 @@ def take(
         row = lock_row(Withdrawal.objects.get(pk=withdrawal.pk))
         if channel.currency_id != row.currency_id or not channel.pays_withdrawals:
             raise WrongChannel
-        open_ones = row.transfers.exclude(state=State.RETURNED).order_by("pk")
-        if found := open_ones.first():
+        in_hand = row.transfers.exclude(state=State.RETURNED)
+        if found := in_hand.order_by("pk").first():
             return found
         address = row.beneficiary
         is_same = address.destination == row.destination

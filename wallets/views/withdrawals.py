@@ -55,8 +55,9 @@ _ROWS = 50
 _SALT = "wallets.withdrawal"
 _TERMS_SECONDS = 600
 _NO_FACTOR = gettext_lazy("Withdrawing needs a second factor. Please add one first.")
-# The way of a withdrawal as its owner sees it.
+# The way of a withdrawal as its owner sees it; one by bank knows no broadcast.
 _WAY = ["review", "approved", "building", "signed", "broadcast", "confirmed"]
+_WAY_BY_BANK = ["review", "approved", "building", "confirmed"]
 
 
 @require_safe
@@ -91,6 +92,7 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
     if form.errors:
         status = 400
     rules = withdrawals.rules_of(code)
+    way = _WAY_BY_BANK if currency.kind == Currency.Kind.FIAT else _WAY
     context = {
         "currency": currency,
         "currencies": queries.visible_currencies(),
@@ -103,7 +105,7 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
         "rests_until": withdrawals.rests_until(member),
         "is_practice": _is_practice(currency),
         "why_waiting": payouts.why_waiting(code),
-        "rows": [_row(row) for row in withdrawals.of(member, code)[:_ROWS]],
+        "rows": [_row(row, way) for row in withdrawals.of(member, code)[:_ROWS]],
     }
     return render(request, "funds/withdraw.html", context, status=status)
 
@@ -287,12 +289,14 @@ def _asking(
 def _said(placed: Withdrawal) -> str:
     if placed.state == Withdrawal.State.REVIEW:
         return _("Thank you. Somebody will look at it before it is paid.")
+    if placed.currency.kind == Currency.Kind.FIAT:
+        return _("Thank you. It goes to our bank with the next transfers.")
     return _("Thank you. It will be paid within minutes.")
 
 
-def _row(withdrawal: Withdrawal) -> dict[str, Any]:
+def _row(withdrawal: Withdrawal, way: list[str]) -> dict[str, Any]:
     state = withdrawal.state
-    at = _WAY.index(state) if state in _WAY else -1
+    at = way.index(state) if state in way else -1
     labels = Withdrawal.State
     return {
         "withdrawal": withdrawal,
@@ -303,7 +307,7 @@ def _row(withdrawal: Withdrawal) -> dict[str, Any]:
                 "is_done": number < at or state == "confirmed",
                 "is_now": number == at and state != "confirmed",
             }
-            for number, each in enumerate(_WAY)
+            for number, each in enumerate(way)
         ]
         if at >= 0
         else [],
