@@ -223,19 +223,16 @@ def bank_unlike_entries() -> Found:
     back.
     """
     booked = moved("withdrawal_signed", "withdrawal_fee", "withdrawal_sent")
-    returned = moved("withdrawal_closed")
+    returned, credited = moved("withdrawal_closed"), moved("deposit")
     return _rows(
         f"""
         WITH lines AS (
             SELECT reference, sum(amount) AS amount FROM wallets_entry
             WHERE split_part(reference, ':', 1) = 'bank_line' AND reason IN
-                ('deposit', 'deposit_reversed', 'deposit_lost') GROUP BY reference
+                ('deposit_reversed', 'deposit_lost') GROUP BY reference
         ), due_lines AS (
-            SELECT 'bank_line:' || id AS reference, amount FROM wallets_bankline
-            WHERE state IN ('credited', 'reversed')
-            UNION ALL
-            SELECT 'bank_line:' || id || ':reversed', amount FROM wallets_bankline
-            WHERE state = 'reversed'
+            SELECT 'bank_line:' || id || ':reversed' AS reference, amount
+            FROM wallets_bankline WHERE state = 'reversed'
         ), money AS (
             SELECT code FROM wallets_currency WHERE kind = 'fiat'
         ), booked AS (
@@ -246,6 +243,10 @@ def bank_unlike_entries() -> Found:
             SELECT * FROM ({returned}) AS moved (reference, reason, currency_id, source,
                 target, amount)
             WHERE reference LIKE '%:returned'
+            UNION ALL
+            SELECT * FROM ({credited}) AS moved (reference, reason, currency_id, source,
+                target, amount)
+            WHERE split_part(reference, ':', 1) = 'bank_line'
         ), paid AS (
             SELECT paid.*, transfer.state AS transfer_state
             FROM wallets_withdrawal AS paid
@@ -266,6 +267,12 @@ def bank_unlike_entries() -> Found:
             SELECT 'withdrawal:' || id || ':returned', 'withdrawal_closed',
                 currency_id, 'bank/a', member_id || '/a', net
             FROM paid WHERE transfer_state = 'returned'
+            UNION ALL
+            SELECT 'bank_line:' || line.id, 'deposit', currency_id, 'bank/a',
+                member_id || '/a', amount
+            FROM wallets_bankline AS line
+            JOIN wallets_bankchannel AS channel ON channel.id = channel_id
+            WHERE line.state IN ('credited', 'reversed')
         )
         SELECT reference, 'line', lines.amount, due_lines.amount
         FROM lines FULL JOIN due_lines USING (reference)

@@ -170,10 +170,11 @@ def _demand_sound(currency: str, destination: str) -> None:
 
 
 def _sound_account(number: str) -> str:
-    """Return the number of an account as it is kept; an IBAN without blanks."""
+    """Return the number of an account as it is kept; figures and IBANs unspaced."""
     number = words.line(number)
+    unspaced = number.replace(" ", "")
     if not accounts.is_iban(number):
-        return number
+        return unspaced if unspaced.isdigit() else number
     if not accounts.is_sound_iban(number):
         raise BadDestination(_("This IBAN has a typing error. Please check it."))
     return accounts.bare(number)

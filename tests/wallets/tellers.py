@@ -62,7 +62,7 @@ def pay(channel: BankChannel, member: Member, amount: str, number: str) -> BankL
 
 def enter(channel: BankChannel, by: Member, **terms: Any) -> BankLine:
     """Have an operator write a line down by hand."""
-    wanted = {
+    wanted: dict[str, Any] = {
         "bank_txid": "hand-1",
         "booked_on": date(2026, 11, 24),
         "amount": Decimal(50),
@@ -76,7 +76,7 @@ def accept(line: BankLine, operator: Member, **terms: Any) -> BankLine:
     return lines.accept(line=line, operator=operator, now=timezone.now(), **terms)
 
 
-def purse(member: Member) -> tuple[Decimal, Decimal]:
+def purse(member: Member) -> tuple[Decimal | int, Decimal | int]:
     row = queries.balance(member.pk, MONEY)
     return row.available, row.locked
 

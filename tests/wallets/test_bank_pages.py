@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from tests.wallets.tellers import (
     read_in,
     statement,
 )
-from wallets.bank import codes
+from wallets.bank import codes, statements
 from wallets.models.bank import (
     BankChannel,
     BankLine,
@@ -262,3 +263,23 @@ def test_a_channel_is_changed_on_the_record(
     assert finance.get(reverse("admin:wallets_bankchannel_add")).status_code == 403
     engineer = hired("emil", Role.ENGINEER)
     assert engineer.get(reverse("admin:wallets_bankchannel_add")).status_code == 200
+
+
+@pytest.mark.parametrize("sign", ["x", "random", "书"])
+def test_the_largest_file_can_be_looked_at_and_read_in(
+    channel: BankChannel, finance: Client, sign: str
+) -> None:
+    numbers = Random(7)
+    signs = {
+        "random": "abcdefghijklmnopqrstuvwxyz0123456789",
+        "书": [chr(number) for number in range(0x4E00, 0x9F00)],
+    }.get(sign, sign)
+    rows: list[str] = []
+    while len(statement(*rows)) < statements.BYTES_MAX - 3_200:
+        words = "".join(numbers.choice(signs) for _ in range(900))
+        rows.append(f"{len(rows)},2026-11-24,1,Bob,99,{words}")
+    page = offer(finance, channel, statement(*rows))
+    packed = page.split('name="seen" value="')[1].split('"')[0]
+    answer = finance.post(IMPORT, {"seen": packed})
+    assert answer.status_code == 302
+    assert BankLine.objects.count() == len(rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -12,8 +11,6 @@ from accounts import members
 from accounts.models.members import Member
 from exchange.lib.models import Mail
 from exchange.lib.states import IllegalMove
-from tests.makers import make_member
-from tests.races.crowd import at_once
 from tests.wallets.tellers import (
     MONEY,
     accept,
@@ -92,35 +89,6 @@ def test_a_number_of_the_bank_pays_once(
     with pytest.raises(transfers.BadNumber):
         pay(other, olive, " ")
     assert purse(bob) == (0, 100)
-
-
-@pytest.mark.races
-@pytest.mark.promise("I-11")
-@pytest.mark.django_db(transaction=True)
-def test_two_who_book_it_at_once_book_it_once(
-    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
-) -> None:
-    transfer = take(row, channel, olive)
-    (line,) = read_in(channel, f"N-1,2026-11-25,-98,Alice,1,W{row.pk}")
-    others = [make_member(f"o{number}", is_operator=True) for number in range(2)]
-    deeds: list[Any] = [lambda each=each: pay(transfer, each) for each in others]
-    at_once(*deeds, *[lambda each=each: accept(line, each) for each in others])
-    assert purse(alice) == (0, 0)
-    assert queries.house_balance(House.BANK, MONEY) == 98
-
-
-@pytest.mark.races
-@pytest.mark.django_db(transaction=True)
-def test_it_is_cancelled_or_taken_never_both(
-    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
-) -> None:
-    def cancel() -> Any:
-        return withdrawals.cancel(withdrawal=row, by="m", now=timezone.now())
-
-    at_once(cancel, lambda: take(row, channel, olive))
-    is_taken = BankTransfer.objects.exists()
-    assert fresh(row).state == ("building" if is_taken else "cancelled")
-    assert purse(alice) == ((0, 100) if is_taken else (100, 0))
 
 
 def test_a_line_of_the_statement_confirms_it(

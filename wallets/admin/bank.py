@@ -24,7 +24,7 @@ from accounts.models.members import Member
 from exchange.lib import audit, money
 from exchange.lib.admin import Kept, Queue, ReadOnly, Reason, may, reasoned
 from exchange.lib.errors import ExchangeError
-from wallets.bank import lines, transfers
+from wallets.bank import lines, statements, transfers
 from wallets.bank.statements import Line, amount_of
 from wallets.models.bank import (
     BankChannel,
@@ -111,6 +111,10 @@ class BankChannelAdmin(Kept):
         *("pays_withdrawals", "is_practice"),
     )
     ordering = ("name",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Its lines are amounts of it.
+        return () if obj is None else ("currency",)
 
 
 @admin.register(BankReference)
@@ -199,9 +203,11 @@ class BankLineAdmin(ReadOnly):
         context: dict[str, Any] = {"form": form, "has_file": True}
         if form.is_valid():
             channel = form.cleaned_data["channel"]
-            content = form.cleaned_data["file"].read(lines.statements.BYTES_MAX + 1)
+            content = form.cleaned_data["file"].read(statements.BYTES_MAX + 1)
             try:
-                seen = lines.preview(channel=channel, content=content)
+                seen = lines.preview(
+                    channel=channel, content=content, now=timezone.now()
+                )
             except ExchangeError as error:
                 form.add_error("file", error.message)
             else:

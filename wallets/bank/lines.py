@@ -156,12 +156,12 @@ def of(member: Member, currency: str) -> list[BankLine]:
 # --- Reading in ----------------------------------------------------------------------
 
 
-def preview(*, channel: BankChannel, content: bytes) -> Preview:
+def preview(*, channel: BankChannel, content: bytes, now: datetime) -> Preview:
     """Return what reading a file would do; nothing is written. Raises BadStatement."""
     found = statements.read(channel, content)
     is_known = BankStatement.objects.filter(channel=channel, sha256=found.sha256)
     fresh, bad = _fresh(channel, found)
-    rows = [_unsaved(channel, line) for line in fresh]
+    rows = [_unsaved(channel, line, by="", now=now) for line in fresh]
     for row in rows:
         _match(row)
     return Preview(
@@ -311,9 +311,11 @@ def reverse(
     Undo a credit that the bank took back: the owner gives what is there, the house the
     rest; the account is frozen. Safe to repeat. Raises IllegalMove, transfers.OwnMoney.
     """
-    transfers.demand_other(line.member_id, operator)
     with transaction():
-        owner = members.lock_member(line.member) if line.member else None
+        # Of what was credited, nobody says any more whose it is.
+        seen = BankLine.objects.select_related("member").get(pk=line.pk)
+        transfers.demand_other(seen.member_id, operator)
+        owner = members.lock_member(seen.member) if seen.member else None
         before = lock_row(line)
         by = f"operator:{operator.pk}"
         line = advance(before, "reverse", by=by, reason=reason)
@@ -520,8 +522,8 @@ def _unsaved(
     line: Line,
     *,
     statement: BankStatement | None = None,
-    by: str = "",
-    now: datetime | None = None,
+    by: str,
+    now: datetime,
 ) -> BankLine:
     return BankLine(
         channel=channel,

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
@@ -103,7 +103,7 @@ def read(channel: BankChannel, content: bytes) -> Read:
 
 def demand_sound(channel: BankChannel, line: Line) -> Line:
     """Return a line as it is kept. Raises BadLine."""
-    texts = {}
+    texts: dict[str, Any] = {}
     for name, length in _LENGTHS.items():
         text = " ".join(words.cleaned(getattr(line, name)).split())
         if len(text) > length:
