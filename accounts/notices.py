@@ -57,6 +57,8 @@ class Event(models.TextChoices):
     WITHDRAWAL_REFUSED = "withdrawal_refused", _("Withdrawal refused")
     TRANSFER_SENT = "transfer_sent", _("Transfer to another member")
     BALANCE_ADJUSTED = "balance_adjusted", _("Correction of your balance")
+    WITHDRAWAL_PAID = "withdrawal_paid", _("Withdrawal paid by our bank")
+    WITHDRAWAL_RETURNED = "withdrawal_returned", _("Withdrawal sent back by the bank")
     # The rest is a matter of taste.
     IDENTITY_DECIDED = "identity_decided", _("Identity check decided")
     TICKET_ANSWERED = "ticket_answered", _("Answer to a support ticket")

@@ -49,6 +49,8 @@ _GROUPS = {
     _("Trading"): "markets.market markets.order markets.trade markets.quarantined",
     _("Money"): """
         wallets.withdrawal wallets.deposit wallets.payout wallets.beneficiary
+        wallets.bankline wallets.bankstatement wallets.bankwithdrawal
+        wallets.banktransfer wallets.bankreference wallets.bankchannel
         wallets.hotwallet wallets.foreignsend wallets.reconciliation
         wallets.currency wallets.rules wallets.balance wallets.account wallets.entry
         accounts.identitylevel

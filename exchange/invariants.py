@@ -46,6 +46,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-18", books.treasury_unlike_entries),
     ("I-19", books.adjustments_unlike_entries),
     ("I-19", books.issued_otherwise),
+    ("I-18", books.bank_unlike_entries),
     ("open-orders", markets.miscounted_open_orders),
     ("I-12", books.deposits_unlike_entries),
     ("candles", markets.candles_unlike_trades),

@@ -256,6 +256,7 @@ def withdrawals_unlike_states() -> Found:
         WITH booked AS (
             SELECT * FROM ({moved("withdrawal_placed", "withdrawal_closed")}) AS moved
                 (reference, reason, currency_id, source, target, amount)
+            WHERE reference NOT LIKE '%:returned'
         ), due AS (
             SELECT 'withdrawal:' || id || ':placed' AS reference,
                 'withdrawal_placed' AS reason, currency_id, member_id || '/a' AS source,
@@ -270,6 +271,79 @@ def withdrawals_unlike_states() -> Found:
         FROM booked FULL JOIN due USING (reference, reason)
         WHERE (booked.currency_id, booked.source, booked.target, booked.amount)
             IS DISTINCT FROM (due.currency_id, due.source, due.target, due.amount)
+        """
+    )
+
+
+def bank_unlike_entries() -> Found:
+    """
+    I-11, I-12, I-18: each line of a bank's was credited and taken back as its row says;
+    each withdrawal that a bank paid left the books once, and what came back was given
+    back.
+    """
+    booked = moved("withdrawal_signed", "withdrawal_fee", "withdrawal_sent")
+    returned, credited = moved("withdrawal_closed"), moved("deposit")
+    return _rows(
+        f"""
+        WITH lines AS (
+            SELECT reference, sum(amount) AS amount FROM wallets_entry
+            WHERE split_part(reference, ':', 1) = 'bank_line' AND reason IN
+                ('deposit_reversed', 'deposit_lost') GROUP BY reference
+        ), due_lines AS (
+            SELECT 'bank_line:' || id || ':reversed' AS reference, amount
+            FROM wallets_bankline WHERE state = 'reversed'
+        ), money AS (
+            SELECT code FROM wallets_currency WHERE kind = 'fiat'
+        ), booked AS (
+            SELECT * FROM ({booked}) AS moved (reference, reason, currency_id, source,
+                target, amount)
+            WHERE currency_id IN (SELECT code FROM money)
+            UNION ALL
+            SELECT * FROM ({returned}) AS moved (reference, reason, currency_id, source,
+                target, amount)
+            WHERE reference LIKE '%:returned'
+            UNION ALL
+            SELECT * FROM ({credited}) AS moved (reference, reason, currency_id, source,
+                target, amount)
+            WHERE split_part(reference, ':', 1) = 'bank_line'
+        ), paid AS (
+            SELECT paid.*, transfer.state AS transfer_state
+            FROM wallets_withdrawal AS paid
+            LEFT JOIN wallets_banktransfer AS transfer
+                ON transfer.withdrawal_id = paid.id AND transfer.paid_at IS NOT NULL
+            WHERE paid.state IN ('signed', 'broadcast', 'confirmed')
+                AND currency_id IN (SELECT code FROM money)
+        ), due AS (
+            SELECT 'withdrawal:' || id || ':sent' AS reference,
+                'withdrawal_sent' AS reason, currency_id, member_id || '/l' AS source,
+                'bank/a' AS target, net AS amount
+            FROM paid WHERE transfer_state IS NOT NULL
+            UNION ALL
+            SELECT 'withdrawal:' || id || ':sent', 'withdrawal_fee', currency_id,
+                member_id || '/l', 'fees/a', fee
+            FROM paid WHERE fee > 0
+            UNION ALL
+            SELECT 'withdrawal:' || id || ':returned', 'withdrawal_closed',
+                currency_id, 'bank/a', member_id || '/a', net
+            FROM paid WHERE transfer_state = 'returned'
+            UNION ALL
+            SELECT 'bank_line:' || line.id, 'deposit', currency_id, 'bank/a',
+                member_id || '/a', amount
+            FROM wallets_bankline AS line
+            JOIN wallets_bankchannel AS channel ON channel.id = channel_id
+            WHERE line.state IN ('credited', 'reversed')
+        )
+        SELECT reference, 'line', lines.amount, due_lines.amount
+        FROM lines FULL JOIN due_lines USING (reference)
+        WHERE lines.amount IS DISTINCT FROM due_lines.amount
+        UNION ALL
+        SELECT reference, reason, booked.amount, due.amount
+        FROM booked FULL JOIN due USING (reference, reason)
+        WHERE (booked.currency_id, booked.source, booked.target, booked.amount)
+            IS DISTINCT FROM (due.currency_id, due.source, due.target, due.amount)
+        UNION ALL
+        SELECT 'withdrawal:' || id, state, net, NULL FROM paid
+        WHERE transfer_state IS NULL
         """
     )
 
@@ -357,7 +431,7 @@ def adjustments_unlike_entries() -> Found:
 def issued_otherwise() -> Found:
     """
     I-19: the equity of the house moves by corrections and demo grants only, and out of
-    custody members get deposits only.
+    custody members get deposits only, and what a bank has sent back.
     """
     return _rows(
         """
@@ -370,6 +444,7 @@ def issued_otherwise() -> Found:
             OR 'grants' IN (source.house, target.house) AND entry.reason <> 'grant'
             OR source.house IN ('hot', 'warm', 'cold', 'bank')
                 AND target.member_id IS NOT NULL AND entry.reason <> 'deposit'
+                AND NOT (source.house = 'bank' AND entry.reason = 'withdrawal_closed')
         """
     )
 

@@ -20,6 +20,7 @@ from exchange.lib import audit, words
 from exchange.lib.errors import Conflict, Invalid, Refused
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction
+from wallets.bank import accounts
 from wallets.chains import chain_of
 from wallets.models.currencies import Currency
 from wallets.models.deposits import DepositAddress
@@ -89,8 +90,12 @@ def add(
     destination = destination.strip()
     if currency.kind == Currency.Kind.COIN:
         _demand_sound(currency.code, destination)
-    elif not (destination and bank and holder):
-        raise BadDestination(_("Please give bank, holder and number of the account."))
+    else:
+        destination = _sound_account(destination)
+        if not (destination and bank.strip() and holder.strip()):
+            raise BadDestination(
+                _("Please give bank, holder and number of the account.")
+            )
     with transaction():
         mine = Beneficiary.objects.filter(member=lock_row(member))
         mine = mine.exclude(state=State.REMOVED)
@@ -162,6 +167,17 @@ def _demand_sound(currency: str, destination: str) -> None:
     given = DepositAddress.objects.filter(currency=currency, address=destination)
     if given.exists() or chain.is_ours(destination):
         raise OwnAddress
+
+
+def _sound_account(number: str) -> str:
+    """Return the number of an account as it is kept; figures and IBANs unspaced."""
+    number = words.line(number)
+    unspaced = number.replace(" ", "")
+    if not accounts.is_iban(number):
+        return unspaced if unspaced.isdigit() else number
+    if not accounts.is_sound_iban(number):
+        raise BadDestination(_("This IBAN has a typing error. Please check it."))
+    return accounts.bare(number)
 
 
 def _tell(row: Beneficiary) -> None:

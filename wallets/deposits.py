@@ -132,18 +132,59 @@ def take_back(deposit: Deposit, *, now: datetime) -> Deposit:
     owner = deposit.member and members.lock_member(deposit.member)
     deposit = advance(deposit, "reverse", by=_BY)
     cause = f"deposit:{deposit.pk}:{deposit.credits}:reversed"
-    ledger.post_once(cause, list(_reversal(deposit, cause)), at=now)
+    moves = taking_back(
+        member_id=deposit.member_id,
+        currency=deposit.currency_id,
+        amount=deposit.amount,
+        holder=House.HOT,
+        cause=cause,
+    )
+    ledger.post_once(cause, list(moves), at=now)
     audit.alarm(
         audit.label(deposit), "credited_deposit_gone", amount=plain(deposit.amount)
     )
-    if owner is not None and owner.state == Member.State.ACTIVE:
-        members.move(
+    if owner is not None:
+        freeze_owner(
             owner,
-            Member.State.FROZEN,
-            by=_BY,
             reason=f"a credited deposit was taken back by the chain: {deposit.txid}",
         )
     return deposit
+
+
+@transaction_required
+def taking_back(
+    *, member_id: int | None, currency: str, amount: Decimal, holder: House, cause: str
+) -> Iterable[Move]:
+    """
+    Yield what undoes a credit, and lock the balance for it: from the owner what is
+    there, else from the house, to where we held it. Nobody's is in `suspense`.
+    """
+    held_at = ledger.house(holder, currency)
+    there = amount
+    if member_id is None:
+        owner = ledger.house(House.SUSPENSE, currency)
+    else:
+        owner = ledger.account_of(member_id=member_id, currency=currency)
+        ledger.lock(member_id=member_id, currencies=[currency])
+        there = min(queries.balance(member_id, currency).available, amount)
+    if there:
+        yield Move(
+            *(owner, AVAILABLE, held_at, AVAILABLE, there),
+            *(Reason.DEPOSIT_REVERSED.value, cause),
+        )
+    if lost := amount - there:
+        losses = ledger.house(House.LOSSES, currency)
+        yield Move(
+            *(losses, AVAILABLE, held_at, AVAILABLE, lost),
+            *(Reason.DEPOSIT_LOST.value, cause),
+        )
+
+
+@transaction_required
+def freeze_owner(owner: Member, *, reason: str) -> None:
+    """Freeze the account of a deposit that was taken back, until somebody looked."""
+    if owner.state == Member.State.ACTIVE:
+        members.move(owner, Member.State.FROZEN, by=_BY, reason=reason)
 
 
 def shaky_of(member: Member) -> list[Deposit]:
@@ -232,31 +273,3 @@ def _tell(deposit: Deposit) -> None:
         currency=deposit.currency_id.upper(),
         txid=deposit.txid,
     )
-
-
-def _reversal(deposit: Deposit, cause: str) -> Iterable[Move]:
-    """Yield what undoes a credit: from the owner what is there, else from the house."""
-    currency, owner = deposit.currency_id, _owner(deposit)
-    hot = ledger.house(House.HOT, currency)
-    there = deposit.amount
-    if deposit.member is not None:
-        ledger.lock(member_id=deposit.member.pk, currencies=[currency])
-        held = queries.balance(deposit.member.pk, currency)
-        there = min(held.available, deposit.amount)
-    if there:
-        yield Move(
-            *(owner, AVAILABLE, hot, AVAILABLE, there),
-            *(Reason.DEPOSIT_REVERSED.value, cause),
-        )
-    if lost := deposit.amount - there:
-        losses = ledger.house(House.LOSSES, currency)
-        yield Move(
-            *(losses, AVAILABLE, hot, AVAILABLE, lost),
-            *(Reason.DEPOSIT_LOST.value, cause),
-        )
-
-
-def _owner(deposit: Deposit) -> int:
-    if deposit.member_id is None:
-        return ledger.house(House.SUSPENSE, deposit.currency_id)
-    return ledger.account_of(member_id=deposit.member_id, currency=deposit.currency_id)

@@ -17,6 +17,7 @@ from accounts.models.members import Member
 from exchange.lib.money import ZERO, plain
 from wallets import queries, transfers
 from wallets.models.adjustments import Adjustment
+from wallets.models.bank import BankLine, BankReference
 from wallets.models.deposits import Deposit
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 
@@ -35,6 +36,13 @@ _WITHDRAWAL = (
 _ADJUSTMENT = ("id", "currency_id", "amount", "reason", "decided_at")
 
 
+_BANK_DEPOSIT = (
+    *("id", "channel__name", "channel__currency_id", "bank_txid", "booked_on"),
+    *("amount", "payer", "payer_account", "text", "state", "credited_at"),
+)
+_BANK_REFERENCE = ("channel__name", "channel__currency_id", "code", "created_at")
+
+
 def install() -> None:
     """Add to what accounts asks."""
     closing.obstacles.append(what_is_left)
@@ -42,6 +50,8 @@ def install() -> None:
     exports.parts["balances"] = _balances
     exports.parts["entries"] = queries.entries_of
     exports.parts["deposits"] = _deposits
+    exports.parts["bank_deposits"] = _bank_deposits
+    exports.parts["bank_references"] = _bank_references
     exports.parts["beneficiaries"] = _beneficiaries
     exports.parts["withdrawals"] = _withdrawals
     exports.parts["transfers"] = _transfers
@@ -59,12 +69,25 @@ def what_is_left(member: Member) -> Iterator[str]:
 
 
 def what_is_under_way(member: Member) -> Iterator[str]:
-    """Say each withdrawal that is not at its end."""
+    """Say each withdrawal, and each deposit by bank, that is not at its end."""
     ended = ["confirmed", "cancelled", "refused"]
     rows = Withdrawal.objects.filter(member=member).exclude(state__in=ended)
     for row in rows.order_by("pk"):
         facts = {"amount": plain(row.amount), "currency": row.currency_id.upper()}
         yield _("A withdrawal of %(amount)s %(currency)s is under way.") % facts
+    lines = BankLine.objects.filter(member=member, state="matched", amount__gt=0)
+    for line in lines.select_related("channel").order_by("pk"):
+        currency = line.channel.currency_id.upper()
+        facts = {"amount": plain(line.amount), "currency": currency}
+        yield _("A deposit of %(amount)s %(currency)s is being checked.") % facts
+
+
+def _bank_deposits(member: Member) -> Iterator[dict[str, Any]]:
+    yield from _rows(BankLine, member, *_BANK_DEPOSIT)
+
+
+def _bank_references(member: Member) -> Iterator[dict[str, Any]]:
+    yield from _rows(BankReference, member, *_BANK_REFERENCE)
 
 
 def _deposits(member: Member) -> Iterator[dict[str, Any]]:

@@ -55,6 +55,7 @@ DOUBTS = {
     "not_in_address_book": _("Its address is not that of its beneficiary any more."),
     "looks_paid": _("The chain has a payment that looks like it. Do not pay it twice."),
     "given_back": _("It was signed once, and its coins went elsewhere for good."),
+    "bank_returned": _("The bank sent it back. Please check the account."),
     "no_price": _("Its value is not known, so that limits do not count it."),
 }
 # While it is so far only, its owner can take it back.

@@ -91,6 +91,8 @@ def test_it_holds_all_that_is_known_of_a_member(
         *("identity", "factors", "tickets"),
         *("balances", "entries", "orders", "trades"),
         *("deposits", "beneficiaries", "withdrawals", "transfers", "adjustments"),
+        *("deposits", "beneficiaries", "withdrawals"),
+        *("bank_deposits", "bank_references"),
     }
     assert found["profile"][0]["email"] == alice.email
     assert found["sessions"][0]["address"] == "127.0.0.1"

@@ -26,6 +26,7 @@ OURS = ("accounts", "wallets", "markets", "lib")
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
 # Everything else is written by the exchange alone.
 EDITABLE = {
+    "BankChannel",
     "Rules",
     "ConfirmationTier",
     "Currency",

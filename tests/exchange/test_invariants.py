@@ -22,6 +22,7 @@ from exchange.lib.transactions import transaction
 from tests import rows
 from tests.makers import fund, make_token
 from tests.markets.desk import Desk
+from wallets.models.bank import BankChannel, BankReference, BankStatement
 from wallets.models.hot import Reconciliation
 from wallets.models.ledger import Posting
 from wallets.models.solvency import Statement
@@ -253,6 +254,26 @@ BREAKS: list[tuple[str, str]] = [
             " AND currency_id = 'cny'"
         ),
     ),
+    # A bank paid nothing of it; a line is credited to nobody's account.
+    (
+        "bank_unlike_entries",
+        _WITHDRAWAL.format("confirmed", "NULL").replace("'btc'", "'cny'"),
+    ),
+    (
+        "bank_unlike_entries",
+        (
+            "WITH c AS (INSERT INTO wallets_bankchannel (currency_id, name, holder,"
+            " account, bank, note, takes_deposits, pays_withdrawals, deposit_min,"
+            " is_practice, column_bank_id, column_date, column_amount, column_payer,"
+            " column_payer_account, column_text, delimiter, date_format, decimal_mark)"
+            " VALUES ('cny', 'x', 'x', 'x', 'x', '', true, true, 0, false, 'a', 'b',"
+            " 'c', '', '', '', ',', 'd', '.') RETURNING id)"
+            " INSERT INTO wallets_bankline (channel_id, entered_by, bank_txid,"
+            " booked_on, amount, payer, payer_account, text, state, member_id, doubts,"
+            " matched_by, created_at, credited_at) SELECT id, '', 'x', now(), 1, '',"
+            " '', '', 'credited', {bob}, '[]', '', now(), now() FROM c"
+        ),
+    ),
     (
         "orders_unlike_trades",
         "UPDATE markets_order SET fees = fees + 1 WHERE state = 'filled'",
@@ -427,6 +448,7 @@ def test_it_keeps_history_as_it_was_written(
     case = IdentityCase.objects.create(member=alice)
     CaseOpening.objects.create(case=case, operator=olive, reason="the queue")
     _pay_out(alice, olive)
+    _know_by_bank(alice)
     root = publish.prove(now=timezone.now()).roots.order_by("pk")[0]
     Statement.objects.create(root=root, height=1, block_hash="a", total=1, text="a")
     tables = {
@@ -435,7 +457,7 @@ def test_it_keeps_history_as_it_was_written(
     before = rows.dump()
 
     assert {"wallets_entry", "markets_trade", "markets_command"} < set(tables)
-    assert len(tables) == 20
+    assert len(tables) == 22
     for table, column in tables.items():
         assert before[table]
         for deed in (
@@ -498,6 +520,18 @@ def _pay_out(member: Member, operator: Member) -> None:
         at=now,
     )
     Finding.objects.create(withdrawal=withdrawal, operator=operator, at=now)
+
+
+def _know_by_bank(member: Member) -> None:
+    """Write down a code of a member's, and a statement."""
+    now = timezone.now()
+    channel = BankChannel.objects.create(currency_id="cny", name="a")
+    BankReference.objects.create(
+        channel=channel, member=member, code="PX", created_at=now
+    )
+    BankStatement.objects.create(
+        channel=channel, sha256="a", imported_at=now, added=0, known=0
+    )
 
 
 def _some_column(model: type[Model]) -> str:

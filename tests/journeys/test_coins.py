@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -16,19 +17,22 @@ pytestmark = pytest.mark.browser
 
 _SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 _JOBS_MS = 60_000  # what the jobs of the background may take
-# An authenticator app, and a level that may withdraw.
+# An authenticator app, a level that may withdraw, and a bank to pay to.
 _SETTING_UP = """
 from datetime import timedelta
 from django.utils import timezone
 from accounts.factors import totp
 from accounts.models.members import Member
 from tests.makers import code_of
+from wallets.models.bank import BankChannel
 
 member = Member.objects.get(email={email!r})
 at = timezone.now() - timedelta(hours=1)
 totp.enrol(member=member, secret={secret!r}, code=code_of({secret!r}, at),
     session_key=None, now=at)
 Member.objects.filter(pk=member.pk).update(identity_level=2)
+BankChannel.objects.update_or_create(currency_id="cny", name="town", defaults={{
+    "holder": "Pixiu", "account": "123-456", "bank": "Town Bank", "is_practice": True}})
 """
 _PROVING = """
 from accounts.models.proofs import Proof
@@ -95,6 +99,12 @@ def test_a_coin_comes_in_and_leaves(
     look_at(page)
     mine(page, 1)
     expect(page.locator("#deposits-live .tag").first).to_have_text("credited")
+
+    # Money: to whom, and with which words.
+    page.goto("/funds/deposit/cny")
+    expect(page.get_by_text("Never send real money there")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^PX-\w{4}-\w{4}$"))).to_be_visible()
+    look_at(page)
 
     # The address book.
     exchange.run(_PROVING.format(email=email))

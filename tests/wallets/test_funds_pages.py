@@ -79,9 +79,9 @@ def test_an_unused_address_needs_no_other(browser: Client) -> None:
     assert "has not been used yet" in text(answer)
 
 
-@pytest.mark.parametrize("code", ["cny", "nothing"])
-def test_what_has_no_chain_has_no_such_page(browser: Client, code: str) -> None:
-    assert browser.get(f"/funds/deposit/{code}").status_code == 404
+def test_what_is_not_listed_has_no_such_page(browser: Client) -> None:
+    assert browser.get("/funds/deposit/nothing").status_code == 404
+    assert browser.get("/funds/deposit/cny/new").status_code in {404, 405}
 
 
 def test_there_is_no_practice_where_coins_are_real(

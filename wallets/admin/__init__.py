@@ -2,6 +2,7 @@
 
 from wallets.admin import (  # noqa: F401  they register themselves
     adjustments,
+    bank,
     books,
     coins,
     deposits,

@@ -2,6 +2,7 @@
 
 from wallets.models import (  # noqa: F401  Django must see every model
     adjustments,
+    bank,
     coins,
     currencies,
     deposits,

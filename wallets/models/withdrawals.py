@@ -354,6 +354,15 @@ class Withdrawal(models.Model):
     def build(self, *, payout: int, **_facts: Any) -> None:
         self.payout_id = payout
 
+    # By bank: see wallets.bank.transfers.
+    @transition(field=state, source=State.APPROVED, target=State.BUILDING)
+    def take(self, **_facts: Any) -> None:
+        pass
+
+    @transition(field=state, source=State.BUILDING, target=State.CONFIRMED)
+    def pay(self, *, txid: str, **_facts: Any) -> None:
+        self.txid = txid
+
     @transition(field=state, source=State.BUILDING, target=State.APPROVED)
     def requeue(self, **_facts: Any) -> None:
         self.payout = None

@@ -24,6 +24,7 @@ from wallets.chains.practice import Practice
 from wallets.models.coins import Rules
 from wallets.models.currencies import Currency
 from wallets.models.deposits import Scan
+from wallets.views import bank
 
 _ROWS = 50
 _PRACTICE_PAYMENT = Decimal(1)
@@ -69,14 +70,15 @@ def deposit_first(_request: HttpRequest) -> HttpResponse:
 @require_safe
 @member_page
 def deposit(request: HttpRequest, code: str) -> HttpResponse:
-    """Show where to send a coin, and what has come."""
-    currency, member = _coin(code), who(request)
+    """Show where to send a coin, or to pay money to, and what has come."""
+    currency = get_object_or_404(Currency, pk=code, is_visible=True)
+    if currency.kind == Currency.Kind.FIAT:
+        return bank.deposit(request, currency)
+    member = who(request)
     rules = Rules.objects.filter(pk=code).order_by("pk").first()
     context: dict[str, Any] = {
         "currency": currency,
-        "coins": Currency.objects.filter(
-            kind=Currency.Kind.COIN, is_visible=True
-        ).order_by("sort_order", "code"),
+        "currencies": queries.visible_currencies(),
         "rules": rules,
         "tiers": rules.tiers.order_by("amount_from") if rules else (),
         "problem": Scan.objects.filter(pk=code).exclude(problem="").exists(),

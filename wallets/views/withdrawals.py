@@ -65,8 +65,9 @@ _FIELDS: dict[type[ExchangeError], str] = {
     ledger.InsufficientFunds: "amount",
     withdrawals.NotUsable: "beneficiary",
 }
-# The way of a withdrawal as its owner sees it.
+# The way of a withdrawal as its owner sees it; one by bank knows no broadcast.
 _WAY = ["review", "approved", "building", "signed", "broadcast", "confirmed"]
+_WAY_BY_BANK = ["review", "approved", "building", "confirmed"]
 
 
 @require_safe
@@ -104,6 +105,7 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
         status = 400
     rules, held = withdrawals.rules_of(code), queries.balance(member.pk, code)
     is_practice, least = _is_practice(code), rules.withdrawal_min + rules.withdrawal_fee
+    way = _WAY_BY_BANK if currency.kind == Currency.Kind.FIAT else _WAY
     context = {
         "currency": currency,
         "currencies": queries.visible_currencies(),
@@ -123,7 +125,7 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
         "is_practice": is_practice,
         "why_waiting": payouts.why_waiting(code),
         "rows": [
-            _row(row, rules, is_practice)
+            _row(row, rules, way, is_practice=is_practice)
             for row in withdrawals.of(member, code)[:_ROWS]
         ],
     }
@@ -364,12 +366,16 @@ def _asking(
 def _said(placed: Withdrawal) -> str:
     if placed.state == Withdrawal.State.REVIEW:
         return _("Thank you. Somebody will look at it before it is paid.")
+    if placed.currency.kind == Currency.Kind.FIAT:
+        return _("Thank you. It goes to our bank with the next transfers.")
     return _("Thank you. It will be paid within minutes.")
 
 
-def _row(withdrawal: Withdrawal, rules: Rules, is_practice: bool) -> dict[str, Any]:
+def _row(
+    withdrawal: Withdrawal, rules: Rules, way: list[str], *, is_practice: bool
+) -> dict[str, Any]:
     state = withdrawal.state
-    at = _WAY.index(state) if state in _WAY else -1
+    at = way.index(state) if state in way else -1
     labels, payout = Withdrawal.State, withdrawal.payout
     is_sent = state == labels.BROADCAST and payout is not None
     return {
@@ -383,7 +389,7 @@ def _row(withdrawal: Withdrawal, rules: Rules, is_practice: bool) -> dict[str, A
                 "is_done": number < at or state == "confirmed",
                 "is_now": number == at and state != "confirmed",
             }
-            for number, each in enumerate(_WAY)
+            for number, each in enumerate(way)
         ]
         if at >= 0
         else [],

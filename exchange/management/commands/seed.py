@@ -14,6 +14,7 @@ from exchange.lib.transactions import transaction
 from markets.models import Floor, Market
 from wallets import ledger
 from wallets.ledger import House
+from wallets.models.bank import BankChannel
 from wallets.models.coins import ConfirmationTier, Rules
 from wallets.models.currencies import Currency
 
@@ -39,11 +40,16 @@ class Command(BaseCommand):
                 self.add_market(row)
 
     def add_currency(self, row: dict[str, Any]) -> None:
-        rules = row.pop("rules")
+        rules, channel = row.pop("rules"), row.pop("practice_channel", None)
         if not Currency.objects.filter(pk=row["code"]).exists():
             self.add_new_currency(row)
         if not Rules.objects.filter(pk=row["code"]).exists():
             _add_rules(row["code"], rules)
+        if channel and settings.DEMO:
+            terms = channel | {"is_practice": True}
+            BankChannel.objects.get_or_create(
+                currency_id=row["code"], name=terms.pop("name"), defaults=terms
+            )
 
     def add_new_currency(self, row: dict[str, Any]) -> None:
         currency = Currency(**row)

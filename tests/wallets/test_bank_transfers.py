@@ -1,0 +1,222 @@
+"""Withdrawals by bank: taken, given to the bank, paid once, and sent back."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+from django.utils import timezone
+
+from accounts import members
+from accounts.models.members import Member
+from exchange.lib.models import Mail
+from exchange.lib.states import IllegalMove
+from tests.wallets.tellers import (
+    MONEY,
+    accept,
+    approved,
+    make_channel,
+    purse,
+    read_in,
+    take,
+)
+from wallets import payouts, queries, withdrawals
+from wallets.bank import lines, transfers
+from wallets.ledger import House
+from wallets.models.bank import BankChannel, BankTransfer
+from wallets.models.withdrawals import Beneficiary, Withdrawal
+
+
+@pytest.fixture
+def channel(db: None) -> BankChannel:
+    return make_channel()
+
+
+@pytest.fixture
+def row(alice: Member, olive: Member) -> Withdrawal:
+    """A withdrawal of 100, of which 98 arrive."""
+    return approved(alice, olive)
+
+
+def fresh(row: Withdrawal) -> Withdrawal:
+    return Withdrawal.objects.get(pk=row.pk)
+
+
+def pay(transfer: BankTransfer, operator: Member, number: str = "N-1") -> BankTransfer:
+    return transfers.paid(
+        transfer=transfer, bank_txid=number, operator=operator, now=timezone.now()
+    )
+
+
+def bounce(transfer: BankTransfer, operator: Member) -> BankTransfer:
+    return transfers.sent_back(
+        transfer=transfer,
+        operator=operator,
+        reason="no such account",
+        now=timezone.now(),
+    )
+
+
+@pytest.mark.promise("I-11", "I-18")
+def test_it_is_booked_once_when_the_bank_has_paid(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    transfer = take(row, channel, olive)
+    assert take(row, channel, olive) == transfer
+    assert fresh(row).state == "building"
+    with pytest.raises(IllegalMove):
+        withdrawals.cancel(withdrawal=row, by="member:1", now=timezone.now())
+    assert purse(alice) == (0, 100)
+    for _again in range(2):
+        assert pay(transfer, olive).state == "paid"
+    assert purse(alice) == (0, 0)
+    assert queries.house_balance(House.BANK, MONEY) == 98
+    assert queries.house_balance(House.FEES, MONEY) == 2
+    assert (fresh(row).state, fresh(row).txid) == ("confirmed", "N-1")
+    letter = Mail.objects.order_by("-pk")[0]
+    assert (letter.to, letter.subject) == (alice.email, "98.0 CNY are on their way")
+    with pytest.raises(transfers.PaidOtherwise):
+        pay(transfer, olive, "N-2")
+
+
+def test_a_number_of_the_bank_pays_once(
+    channel: BankChannel, row: Withdrawal, bob: Member, olive: Member
+) -> None:
+    pay(take(row, channel, olive), olive)
+    other = take(approved(bob, olive), channel, olive)
+    with pytest.raises(transfers.NumberUsed):
+        pay(other, olive)
+    with pytest.raises(transfers.BadNumber):
+        pay(other, olive, " ")
+    assert purse(bob) == (0, 100)
+
+
+def test_a_line_of_the_statement_confirms_it(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    take(row, channel, olive)
+    wrong, right = read_in(
+        channel,
+        f"1,2026-11-25,-97,Alice,1,ref W{row.pk}",
+        f"2,2026-11-25,-98,Alice,1,ref w{row.pk}.",
+    )
+    assert (wrong.state, wrong.doubts) == ("new", ["other_amount"])
+    assert right.state == "matched"
+    assert accept(right, olive).state == "settled"
+    assert accept(right, olive).state == "settled"
+    assert (fresh(row).state, fresh(row).txid) == ("confirmed", "2")
+
+
+def test_a_line_of_what_was_booked_by_hand_books_nothing_more(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    pay(take(row, channel, olive), olive)
+    same, second = read_in(
+        channel,
+        f"N-1,2026-11-25,-98,Alice,1,W{row.pk}",
+        f"N-2,2026-11-25,-98,Alice,1,W{row.pk}",
+    )
+    assert accept(same, olive).state == "settled"
+    with pytest.raises(transfers.PaidOtherwise):
+        accept(second, olive)
+    assert queries.house_balance(House.BANK, MONEY) == 98
+
+
+def test_what_comes_back_before_goes_to_the_reviewers(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    transfer = take(row, channel, olive)
+    for _again in range(2):
+        assert bounce(transfer, olive).state == "returned"
+    assert (fresh(row).state, "bank_returned" in fresh(row).doubts) == ("review", True)
+    assert purse(alice) == (0, 100)
+    withdrawals.approve(withdrawal=row, operator=olive, note="", now=timezone.now())
+    again = take(row, channel, olive)
+    assert again != transfer
+    pay(again, olive)
+    assert purse(alice) == (0, 0)
+
+
+def test_what_comes_back_afterwards_is_given_back(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    transfer = pay(take(row, channel, olive), olive)
+    (line,) = read_in(channel, f"R-1,2026-11-26,98,Bank,1,return of W{row.pk}")
+    assert (line.state, line.transfer) == ("matched", transfer)
+    assert accept(line, olive).state == "settled"
+    bounce(transfer, olive)
+    assert purse(alice) == (98, 0)
+    assert queries.house_balance(House.BANK, MONEY) == 0
+    assert queries.house_balance(House.FEES, MONEY) == 2
+    assert Mail.objects.order_by("-pk")[0].subject == "98.0 CNY came back"
+
+
+def test_nobody_pays_themselves(
+    channel: BankChannel, olive: Member, bob: Member
+) -> None:
+    mine = approved(olive, bob)
+    with pytest.raises(transfers.OwnMoney):
+        take(mine, channel, olive)
+    transfer = take(mine, channel, bob)
+    with pytest.raises(transfers.OwnMoney):
+        pay(transfer, olive)
+    with pytest.raises(transfers.OwnMoney):
+        bounce(transfer, olive)
+    (line,) = read_in(channel, f"1,2026-11-25,-98,O,1,W{mine.pk}")
+    with pytest.raises(transfers.OwnMoney):
+        accept(line, olive)
+
+
+def test_what_may_not_be_paid_is_not_taken(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    usd = BankChannel.objects.create(currency_id="usd", name="other")
+    with pytest.raises(transfers.WrongChannel):
+        take(row, usd, olive)
+    with pytest.raises(transfers.WrongChannel):
+        take(row, make_channel(pays_withdrawals=False), olive)
+    open_channel = make_channel(pays_withdrawals=True)
+    Beneficiary.objects.update(destination="other")
+    with pytest.raises(transfers.NotPayable):
+        take(row, open_channel, olive)
+    Beneficiary.objects.update(destination=row.destination)
+    members.freeze(member=alice, by="operator:1", reason="a test")
+    with pytest.raises(transfers.NotPayable):
+        take(row, open_channel, olive)
+    assert fresh(row).state == "approved"
+
+
+def test_the_banks_file_computes_nothing(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    Beneficiary.objects.update(holder="=HYPERLINK(1)", bank=" +1")
+    text = transfers.as_csv([take(row, channel, olive)])
+    heads, cells = csv.reader(text.splitlines())
+    assert dict(zip(heads, cells, strict=True)) == {
+        "reference": f"W{row.pk}",
+        "amount": "98.0",
+        "currency": "CNY",
+        "holder": "'=HYPERLINK(1)",
+        "account": row.destination,
+        "bank": "' +1",
+    }
+
+
+def test_the_worker_of_coins_leaves_it_alone(
+    channel: BankChannel, row: Withdrawal
+) -> None:
+    payouts.run(MONEY, now=timezone.now())
+    assert MONEY not in queries.coin_codes()
+    assert fresh(row).state == "approved"
+
+
+def test_several_numbers_in_a_line_match_none(
+    channel: BankChannel, row: Withdrawal, bob: Member, olive: Member
+) -> None:
+    other = approved(bob, olive)
+    for each in (row, other):
+        take(each, channel, olive)
+    (line,) = read_in(channel, f"1,2026-11-25,-98,A,1,W{row.pk} W{other.pk}")
+    assert (line.state, line.doubts) == ("new", ["several_numbers"])
+    with pytest.raises(lines.NothingMatched):
+        accept(line, olive, despite_doubts=True)

@@ -1,0 +1,1 @@
+"""Money by bank: codes, statements, lines that are matched, and transfers."""
