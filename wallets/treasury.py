@@ -53,6 +53,9 @@ Kind = TreasuryMove.Kind
 _State = TreasuryMove.State
 OPEN = (_State.PROPOSED, _State.APPROVED, _State.SIGNED, _State.BROADCAST)
 _SENT = (_State.SIGNED, _State.BROADCAST)
+# Change of a refill that is worth fewer fees goes to the miners: nodes do not relay a
+# payment with an output so small, and what cold storage has signed cannot be undone.
+_CHANGE_WORTH = 2
 
 
 class NoColdStorage(Refused):
@@ -450,9 +453,11 @@ def _plan_refill(move: TreasuryMove) -> tuple[dict[str, object], str, Decimal]:
             break
     else:
         raise TooFewCoins("Cold storage has not that much.")
+    rest = have - move.amount - fee
+    if rest < _CHANGE_WORTH * fee:
+        fee, rest = fee + rest, ZERO
     if fee > rules.fee_max:
         raise signing.FeeAbsurd(f"{fee} for a refill, {rules.fee_max} allowed")
-    rest = have - move.amount - fee
     to_hot = Payment(chain.new_address(), move.amount)
     outputs = [to_hot, Payment(cold[0], rest)] if rest else [to_hot]
     plan = _written({each.outpoint: each.amount for each in coins}, outputs)

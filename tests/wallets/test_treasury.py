@@ -233,6 +233,33 @@ def test_what_was_not_approved_is_not_taken_back(
     assert vault.cashier.world.mempool() == []
 
 
+def test_change_too_small_to_be_relayed_goes_to_the_miners(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    usual = approved(propose(vault, Kind.REFILL, "1", one), other)
+    treasury.cancel(move=usual, by="operator:1", reason="no", now=vault.cashier.now)
+    speck = D("0.000001")
+
+    amount = 8 - usual.fee - speck
+    planned = approved(propose(vault, Kind.REFILL, str(amount), one), other)
+    assert planned.fee == usual.fee + speck
+    assert len(planned.plan["outputs"]) == 1
+
+    treasury.bring_back(
+        move=planned,
+        psbt=vault.sign(planned.psbt),
+        by="operator:1",
+        now=vault.cashier.now,
+    )
+    vault.run()
+    vault.mine()
+    assert vault.run().state == "confirmed"
+    assert vault.held()[1] == 0
+    explained(vault)
+
+
 def test_a_signed_move_is_sent_again_until_it_is_there(
     vault: Vault, alice: Member, one: Member, other: Member, monkeypatch: Any
 ) -> None:
