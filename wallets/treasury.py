@@ -53,9 +53,10 @@ Kind = TreasuryMove.Kind
 _State = TreasuryMove.State
 OPEN = (_State.PROPOSED, _State.APPROVED, _State.SIGNED, _State.BROADCAST)
 _SENT = (_State.SIGNED, _State.BROADCAST)
-# Change of a refill that is worth fewer fees goes to the miners: nodes do not relay a
-# payment with an output so small, and what cold storage has signed cannot be undone.
-_CHANGE_WORTH = 2
+# What a refill pays is worth so many fees, or it is not planned, and smaller change
+# goes to the miners: nodes do not relay a payment with an output so small, and what
+# cold storage has signed cannot be undone.
+_WORTH_FEES = 2
 
 
 class NoColdStorage(Refused):
@@ -189,7 +190,8 @@ def approve(
     another; what another proposed is approved. For a refill this plans what cold
     storage has to sign, so that the chain is asked.
 
-    Raises OwnProposal, IllegalMove, NoColdStorage, TooFewCoins, ChainError.
+    Raises OwnProposal, IllegalMove, NoColdStorage, BadMove, TooFewCoins, FeeAbsurd,
+    ChainError.
     """
     by = f"operator:{operator.pk}"
     if move.proposer_id is None:
@@ -453,8 +455,10 @@ def _plan_refill(move: TreasuryMove) -> tuple[dict[str, object], str, Decimal]:
             break
     else:
         raise TooFewCoins("Cold storage has not that much.")
+    if move.amount < _WORTH_FEES * fee:
+        raise BadMove
     rest = have - move.amount - fee
-    if rest < _CHANGE_WORTH * fee:
+    if rest < _WORTH_FEES * fee:
         fee, rest = fee + rest, ZERO
     if fee > rules.fee_max:
         raise signing.FeeAbsurd(f"{fee} for a refill, {rules.fee_max} allowed")

@@ -260,6 +260,17 @@ def test_change_too_small_to_be_relayed_goes_to_the_miners(
     explained(vault)
 
 
+def test_a_refill_too_small_to_be_relayed_is_not_planned(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    speck = propose(vault, Kind.REFILL, "0.000001", one)
+    with pytest.raises(treasury.BadMove):
+        approved(speck, other)
+    assert vault.move.state == "proposed"
+
+
 def test_a_signed_move_is_sent_again_until_it_is_there(
     vault: Vault, alice: Member, one: Member, other: Member, monkeypatch: Any
 ) -> None:
