@@ -52,7 +52,7 @@ from wallets.models.withdrawals import SpentCoin, Withdrawal
 Kind = TreasuryMove.Kind
 _State = TreasuryMove.State
 OPEN = (_State.PROPOSED, _State.APPROVED, _State.SIGNED, _State.BROADCAST)
-_SENT = (_State.SIGNED, _State.BROADCAST)
+SENT = (_State.SIGNED, _State.BROADCAST)
 # What a refill pays is worth so many fees, or it is not planned, and smaller change
 # goes to the miners: nodes do not relay a payment with an output so small, and what
 # cold storage has signed cannot be undone.
@@ -85,6 +85,15 @@ class OwnProposal(NotAllowed):
 
     code = "own_proposal"
     text = _("Somebody else has to approve what you proposed.")
+
+
+class NotLost(Refused):
+    """What was signed may still be confirmed."""
+
+    code = "not_lost"
+    text = _(
+        "It may still be confirmed: no other transaction of its coins is deep enough."
+    )
 
 
 class NotSigned(Refused):
@@ -221,10 +230,37 @@ def approve(
 
 
 def cancel(*, move: TreasuryMove, by: str, reason: str, now: datetime) -> TreasuryMove:
-    """Give a move up while nothing is signed. Raises IllegalMove."""
+    """
+    Give a move up: while nothing is signed, or where the chain shows that its coins
+    went elsewhere for good. Nothing is booked before it is confirmed, so that there is
+    nothing to undo. Raises IllegalMove, NotLost, ChainError.
+    """
+    is_signed = move.state in SENT
+    if is_signed and not _is_lost(move):
+        raise NotLost
     with transaction():
         TreasuryMove.objects.filter(pk=states.lock_row(move).pk).update(updated_at=now)
-        return states.advance(move, "cancel", by=by, reason=reason)
+        verb = "lose" if is_signed else "cancel"
+        return states.advance(move, verb, by=by, reason=reason)
+
+
+def _is_lost(move: TreasuryMove) -> bool:
+    """Say whether another transaction of its coins is as deep as anything must be."""
+    chain, coins = chain_of(move.currency_id), _planned_coins(move).keys()
+    needed = _deepest(Rules.objects.get(pk=move.currency_id))
+    fate = chain.fate(move.txid)
+    for txid in fate.conflicts if fate is not None else ():
+        other = chain.fate(txid)
+        if other is None or other.confirmations < needed:
+            continue
+        if coins & set(other.decoded.inputs):
+            return True
+    return False
+
+
+def _deepest(rules: Rules) -> int:
+    tiers = rules.tiers.order_by("-confirmations").values_list("confirmations")[:1]
+    return next((depth for (depth,) in tiers), 1)
 
 
 def bring_back(
@@ -279,7 +315,7 @@ def run(currency: str, *, now: datetime) -> None:
         try:
             if move.state == _State.APPROVED and move.kind == Kind.SWEEP:
                 move = _sweep(chain, found, move, now)
-            if move.state in _SENT:
+            if move.state in SENT:
                 _follow(chain, found, move, now)
         except NodeUnreachable:
             return  # its scanner says so
@@ -352,7 +388,7 @@ def _commit(
     """Write the signed bytes down: from here on their coins are spent."""
     with transaction():
         fresh = states.lock_row(move)
-        if fresh.state in _SENT and fresh.raw == raw:
+        if fresh.state in SENT and fresh.raw == raw:
             return fresh
         if fresh.state == _State.APPROVED:
             fresh.plan, fresh.raw, fresh.txid = move.plan, raw, txid
@@ -384,9 +420,7 @@ def _follow(chain: Chain, rules: Rules, move: TreasuryMove, now: datetime) -> No
     if move.state == _State.SIGNED:
         with transaction():
             move = states.advance(move, "send", by="system", txid=move.txid)
-    deepest = rules.tiers.order_by("-confirmations").values_list("confirmations")[:1]
-    needed = next((depth for (depth,) in deepest), 1)
-    if fate is not None and fate.confirmations >= needed:
+    if fate is not None and fate.confirmations >= _deepest(rules):
         _confirm(move, now)
 
 
@@ -516,7 +550,7 @@ def _is_refilled(currency: str, address: str) -> bool:
 def _under_way(chain: Chain, currency: str) -> Decimal:
     """What moves that are not booked yet have taken from the node's hot wallet."""
     changed = []
-    moves = TreasuryMove.objects.filter(currency=currency, state__in=_SENT)
+    moves = TreasuryMove.objects.filter(currency=currency, state__in=SENT)
     for move in moves.order_by("pk"):
         fate = chain.fate(move.txid)
         if fate is None or (fate.confirmations <= 0 and not fate.is_in_mempool):

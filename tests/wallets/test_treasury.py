@@ -25,7 +25,14 @@ from wallets.models.deposits import Deposit
 from wallets.models.hot import ForeignSend
 from wallets.models.treasury import TreasuryMove
 from wallets.models.withdrawals import SpentCoin
-from wallets.treasury import Kind, NoColdStorage, NotSigned, OneAtATime, OwnProposal
+from wallets.treasury import (
+    Kind,
+    NoColdStorage,
+    NotLost,
+    NotSigned,
+    OneAtATime,
+    OwnProposal,
+)
 
 D = Decimal
 
@@ -360,3 +367,30 @@ def test_a_paused_hot_wallet_sweeps_nothing(
         hot.pause(vault.currency, hot.Pause.UNSAFE, now=vault.cashier.now)
     assert vault.run().state == "approved"
     assert payouts.spent_of(vault.currency, {}) == set()
+
+
+@pytest.mark.promise("F-34")
+def test_a_move_whose_coins_went_elsewhere_is_given_up_once_that_is_final(
+    db: None, alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.deposit(alice, "10")
+    approved(propose(vault, Kind.SWEEP, "2", one), other)
+    sent = vault.run()
+
+    def give_up() -> TreasuryMove:
+        return treasury.cancel(
+            move=vault.move, by="operator:1", reason="gone", now=cashier.now
+        )
+
+    cashier.world.replace(sent.txid, Payment(cashier.world.outside_address(), D(10)))
+    with pytest.raises(NotLost):
+        give_up()
+    vault.mine()
+    assert give_up().state == "cancelled"
+    assert vault.held() == (D(10), D(0))
+    assert audit.treasury_unlike_entries() == []
+    assert propose(vault, Kind.SWEEP, "1", one).state == "proposed"

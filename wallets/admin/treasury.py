@@ -96,7 +96,7 @@ class TreasuryMoveAdmin(ReadOnly):
         if row.state == _State.APPROVED:
             is_refill = row.kind == TreasuryMove.Kind.REFILL
             return ("bring_back", "give_up") if is_refill else ("give_up",)
-        return ()
+        return ("give_up",) if row.state in treasury.SENT else ()
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
@@ -183,12 +183,16 @@ class TreasuryMoveAdmin(ReadOnly):
     @reasoned(
         description=_("Give the move up"),
         permissions=["approve"],
-        warning=_("Nothing has been signed yet, and nothing will be."),
+        warning=_(
+            "Nothing will be signed. What was signed can be given up only once the"
+            " chain shows that its coins went elsewhere for good."
+        ),
     )
     def give_up(
         self, _request: HttpRequest, row: TreasuryMove, *, by: str, reason: str
     ) -> None:
-        treasury.cancel(move=row, by=by, reason=reason, now=timezone.now())
+        with _told():
+            treasury.cancel(move=row, by=by, reason=reason, now=timezone.now())
 
 
 def picture(currency: str) -> SafeString:

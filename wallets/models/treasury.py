@@ -102,6 +102,13 @@ class TreasuryMove(models.Model):
     def cancel(self, **_facts: Any) -> None:
         self.psbt = ""
 
+    # Its coins went elsewhere for good.
+    @transition(
+        field=state, source=[State.SIGNED, State.BROADCAST], target=State.CANCELLED
+    )
+    def lose(self, **_facts: Any) -> None:
+        self.problem = ""
+
     @transition(field=state, source=State.APPROVED, target=State.SIGNED)
     def sign(self, **_facts: Any) -> None:
         self.problem = ""
