@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "taggit",
+    "django_tables2",
     "exchange.lib",
     "exchange.apps.ExchangeConfig",
     "accounts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from wallets.views import funds, solvency, transfers, withdrawals
+from wallets.views import funds, history, solvency, transfers, withdrawals
 
 urlpatterns = [
     # Funds.
@@ -59,6 +59,21 @@ urlpatterns = [
         "funds/transfer/confirm/<str:terms>/sms",
         transfers.send_sms,
         name="confirm_transfer_sms",
+    ),
+    # History.
+    path("funds/history", history.movements, name="history_movements"),
+    path("funds/history/csv", history.movements_file, name="history_movements_file"),
+    path("funds/history/deposits", history.deposits, name="history_deposits"),
+    path(
+        "funds/history/deposits/csv",
+        history.deposits_file,
+        name="history_deposits_file",
+    ),
+    path("funds/history/withdrawals", history.withdrawals, name="history_withdrawals"),
+    path(
+        "funds/history/withdrawals/csv",
+        history.withdrawals_file,
+        name="history_withdrawals_file",
     ),
     # Solvency: for everybody.
     path("solvency", solvency.show, name="solvency"),

@@ -26,6 +26,9 @@ from wallets.ledger import AVAILABLE, LOCKED, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.deposits import DepositAddress
 from wallets.models.withdrawals import Beneficiary, Withdrawal
+from wallets.statement import Wanted
+
+D = Decimal
 
 
 @pytest.fixture(autouse=True)
@@ -329,20 +332,19 @@ def test_pages_of_the_statement_join_without_a_seam(alice: Member, bob: Member) 
         with transaction():
             ledger.post([move], at=timezone.now())
 
-    whole = statement.lines(alice, COIN, limit=100)
-    pages, before = [], None
-    while page := statement.lines(alice, COIN, before=before, limit=3):
-        pages += page
-        before = page[-1].id
+    wanted = Wanted(currency=COIN)
+    whole = statement.Reader(alice, wanted).read(100)
+    reader = statement.Reader(alice, wanted)
+    pages = [line for _ in range(6) for line in reader.read(3)]
 
     assert pages == whole
     assert len(whole) == 16
     row = queries.balance(alice.pk, COIN)
-    assert whole[0][6:] == (row.available, row.locked)
+    assert (whole[0].available, whole[0].locked) == (row.available, row.locked)
     for newer, older in pairwise(whole):
-        assert newer.available_after == older.available_after + newer.available
-        assert newer.locked_after == older.locked_after + newer.locked
-    assert [int(each) for each in whole[-1][4:]] == [10, 0, 10, 0]
+        assert newer.available == older.available + newer.free
+        assert newer.locked == older.locked + newer.bound
+    assert (whole[-1].free, whole[-1].available) == (D(10), D(10))
 
 
 def test_a_statement_of_nothing_is_empty(reader: ApiClient) -> None:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from accounts.api.views import ApiView
 from exchange.lib.money import plain
 from wallets import queries, statement
-from wallets.statement import Line
+from wallets.statement import Line, Wanted
 
 
 class Entries(ApiView):
@@ -25,20 +25,21 @@ class Entries(ApiView):
         limit = self.parameters.integer_within("limit", 1, 1000, default=100)
         before = self.parameters.integer("before")
         self.parameters.demand_valid()
-        found = statement.lines(self.member, currency, before=before, limit=limit)
-        return Response([shape(line, currency) for line in found])
+        wanted = Wanted(currency=currency, before=before)
+        found = statement.Reader(self.member, wanted).read(limit)
+        return Response([shape(line) for line in found])
 
 
-def shape(line: Line, currency: str) -> dict[str, Any]:
+def shape(line: Line) -> dict[str, Any]:
     """Return a line of the statement as the wire has it."""
     return {
         "id": line.id,
         "at": line.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "currency": currency,
+        "currency": line.currency,
         "reason": line.reason,
         "reference": line.reference,
-        "available": plain(line.available),
-        "locked": plain(line.locked),
-        "available_after": plain(line.available_after),
-        "locked_after": plain(line.locked_after),
+        "available": plain(line.free),
+        "locked": plain(line.bound),
+        "available_after": plain(line.available),
+        "locked_after": plain(line.locked),
     }
