@@ -55,6 +55,11 @@ def test_one_sees_what_one_has_and_what_it_is_worth(
     assert "What has no price is not counted." in page
     assert "100%" in page
 
+    in_btc = text(browser.get("/funds", {"in": "btc"}))
+    assert "About 201.00000000 BTC" in in_btc
+    assert '<option value="btc" selected>' in in_btc
+    assert "About 200.00 " in text(browser.get("/funds", {"in": "nonsense"}))
+
 
 def test_a_deposit_from_the_page_to_the_balance(browser: Client, alice: Member) -> None:
     page = text(browser.get(f"/funds/deposit/{COIN}"))

@@ -33,9 +33,15 @@ _PRACTICE_PAYMENT = Decimal(1)
 @require_safe
 @member_page
 def show(request: HttpRequest) -> HttpResponse:
-    """Show every balance, and what it is worth in the currency of the limits."""
+    """
+    Show every balance, and what it is worth: in the currency that is chosen, else in
+    that of the limits.
+    """
     member = who(request)
     unit = identity.limits_of(member).currency
+    digits = {each.code: each.digits for each in queries.visible_currencies()}
+    if (chosen := request.GET.get("in", "")) in digits:
+        unit = chosen
     held = {row.currency: row for row in queries.balances(member)}
     rows: list[dict[str, Any]] = []
     for currency in queries.visible_currencies():
@@ -50,6 +56,8 @@ def show(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": rows,
         "unit": unit.upper(),
+        "places": f"{digits.get(unit, 2)}g",
+        "units": [(code, code == unit) for code in digits],
         "whole": whole,
         "is_partial": any(each["total"] and each["worth"] is None for each in rows),
     }
