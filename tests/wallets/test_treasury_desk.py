@@ -75,6 +75,15 @@ def test_a_refill_is_signed_elsewhere_and_brought_back(
     move = TreasuryMove.objects.get()
     page = other.get(reverse("admin:wallets_treasurymove_change", args=[move.pk])).text
     assert move.psbt in page
+    file = other.get(reverse("admin:treasury_psbt", args=[move.pk]))
+    assert file.text == move.psbt
+    assert (
+        file["Content-Disposition"] == f'attachment; filename="refill-{move.pk}.psbt"'
+    )
+    support = hired(make_member("helper"), Role.SUPPORT)
+    assert (
+        support.get(reverse("admin:treasury_psbt", args=[move.pk])).status_code == 403
+    )
     assert "not the approved transaction" in act(other, "bring_back", psbt=move.psbt)
     act(other, "bring_back", psbt=cashier.chain.sign_elsewhere(move.psbt))
     assert TreasuryMove.objects.get().state == "signed"

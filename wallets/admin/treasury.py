@@ -8,8 +8,11 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -124,6 +127,20 @@ class TreasuryMoveAdmin(ReadOnly):
         )
         obj.__dict__.update(made.__dict__)
 
+    def get_urls(self) -> list[URLPattern]:
+        inside = self.admin_site.admin_view
+        ours = path("<int:key>/psbt", inside(self.psbt_file), name="treasury_psbt")
+        return [ours, *super().get_urls()]
+
+    def psbt_file(self, request: HttpRequest, key: int) -> HttpResponse:
+        """Give what cold storage has to sign as a file, as signers read it."""
+        if not self.has_approve_permission(request):
+            raise PermissionDenied
+        row = get_object_or_404(TreasuryMove.objects.exclude(psbt=""), pk=key)
+        answer = HttpResponse(row.psbt, content_type="text/plain")
+        answer["Content-Disposition"] = f'attachment; filename="refill-{row.pk}.psbt"'
+        return answer
+
     @admin.display(description=_("amount"), ordering="amount")
     def size(self, row: TreasuryMove) -> str:
         return figure(row.amount)
@@ -137,14 +154,19 @@ class TreasuryMoveAdmin(ReadOnly):
         else:
             words = _now("Cold storage pays %(amount)s %(currency)s to the hot wallet.")
         outputs = row.plan.get("outputs", ())
+        link = format_html(
+            '<p><a href="{}" download>PSBT</a></p>',
+            reverse("admin:treasury_psbt", args=[row.pk]),
+        )
         return format_html(
-            "{}<ul>{}</ul>",
+            "{}<ul>{}</ul>{}",
             words % facts,
             format_html_join(
                 "",
                 "<li>{} → <code>{}</code></li>",
                 ((amount, to) for to, amount in outputs),
             ),
+            link if row.psbt else "",
         )
 
     @admin.display(description=_("hot and cold"))
