@@ -388,8 +388,8 @@ def _commit(
     """Write the signed bytes down: from here on their coins are spent."""
     with transaction():
         fresh = states.lock_row(move)
-        if fresh.state in SENT and fresh.raw == raw:
-            return fresh
+        if fresh.state in SENT:
+            return fresh  # the plan was signed before, if with other bytes
         if fresh.state == _State.APPROVED:
             fresh.plan, fresh.raw, fresh.txid = move.plan, raw, txid
             fresh.fee, fresh.updated_at = fee, now

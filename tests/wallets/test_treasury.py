@@ -199,6 +199,13 @@ def test_what_is_missing_comes_back_signed_elsewhere(
         now=vault.cashier.now,
     )
     assert signed.state == "signed"
+    again = treasury.bring_back(
+        move=signed,
+        psbt=vault.sign(planned.psbt),
+        by="operator:2",
+        now=vault.cashier.now,
+    )
+    assert (again.state, again.txid) == ("signed", signed.txid)
     vault.run()
     vault.mine()
     explained(vault)
