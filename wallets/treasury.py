@@ -196,34 +196,23 @@ def approve(
 ) -> TreasuryMove:
     """
     Add an operator's word. What the machine proposed becomes theirs, and waits for
-    another; what another proposed is approved. For a refill this plans what cold
-    storage has to sign, so that the chain is asked.
+    another; what another proposed is approved, and the worker goes on with it.
 
-    Raises OwnProposal, IllegalMove, NoColdStorage, BadMove, TooFewCoins, FeeAbsurd,
-    ChainError.
+    Raises OwnProposal, IllegalMove.
     """
     by = f"operator:{operator.pk}"
-    if move.proposer_id is None:
-        with transaction():
-            fresh = states.lock_row(move)
-            if fresh.proposer_id is None and fresh.state == _State.PROPOSED:
-                fresh.proposer, fresh.updated_at = operator, now
-                fresh.save(update_fields=["proposer", "updated_at"])
-                facts = {"reason": reason}
-                audit.record(by, "treasury_wanted", audit.label(fresh), **facts)
-                return fresh
-        move = fresh
-    if move.proposer_id == operator.pk:
-        raise OwnProposal
-    plan = _plan_refill(move) if move.kind == Kind.REFILL else None
     with transaction():
         fresh = states.lock_row(move)
+        fresh.updated_at = now
+        if fresh.proposer_id is None and fresh.state == _State.PROPOSED:
+            fresh.proposer = operator
+            fresh.save(update_fields=["proposer", "updated_at"])
+            facts = {"reason": reason}
+            audit.record(by, "treasury_wanted", audit.label(fresh), **facts)
+            return fresh
         if fresh.proposer_id == operator.pk:
             raise OwnProposal
-        if plan is not None and fresh.state == _State.PROPOSED:
-            fresh.plan, fresh.psbt, fresh.fee = plan
-        fresh.updated_at = now
-        fresh.save(update_fields=["plan", "psbt", "fee", "updated_at"])
+        fresh.save(update_fields=["updated_at"])
         return states.advance(
             fresh, "approve", by=by, approver=operator.pk, reason=reason
         )
@@ -273,6 +262,8 @@ def bring_back(
     others. Raises NotSigned, IllegalMove, NodeUnreachable.
     """
     chain = chain_of(move.currency_id)
+    if not move.psbt:
+        raise NotSigned(why="it is not planned yet")
     try:
         raw = chain.finished("".join(psbt.split()))
         told = chain.decode(raw)
@@ -291,7 +282,8 @@ def bring_back(
 
 def run(currency: str, *, now: datetime) -> None:
     """
-    Propose what is needed, sign sweeps that are approved, and follow what was signed.
+    Propose what is needed, plan refills and sign sweeps that are approved, and follow
+    what was signed.
 
     Safe to run at any time, twice, and after any crash.
     """
@@ -304,6 +296,7 @@ def run(currency: str, *, now: datetime) -> None:
     found = rules.order_by("pk").first()
     if found is None:
         return
+    _plan_due(currency, now)
     with payouts.turn(currency) as is_ours:
         if not is_ours:
             return
@@ -321,6 +314,35 @@ def run(currency: str, *, now: datetime) -> None:
             return  # its scanner says so
         except (RpcRefused, TooFewCoins, signing.FeeAbsurd, signing.Unsafe) as error:
             _note_problem(move, str(error))
+
+
+def _plan_due(currency: str, now: datetime) -> None:
+    """
+    Plan a refill that was approved; outside of the turn, since reading cold storage can
+    take minutes. What cannot be planned waits for an operator who gives it up.
+    """
+    due = TreasuryMove.objects.filter(
+        currency=currency,
+        kind=Kind.REFILL,
+        state=_State.APPROVED,
+        psbt="",
+        problem="",
+    )
+    move = due.order_by("pk").first()
+    if move is None:
+        return
+    try:
+        plan, psbt, fee = _plan_refill(move)
+    except NodeUnreachable:
+        return  # its scanner says so
+    except (BadMove, ChainError, signing.FeeAbsurd) as error:
+        _note_problem(move, str(error))
+        return
+    with transaction():
+        fresh = states.lock_row(move)
+        if fresh.state == _State.APPROVED and not fresh.psbt:
+            fresh.plan, fresh.psbt, fresh.fee, fresh.updated_at = plan, psbt, fee, now
+            fresh.save(update_fields=["plan", "psbt", "fee", "updated_at"])
 
 
 def _propose_needed(rules: Rules, now: datetime) -> None:

@@ -97,8 +97,7 @@ class TreasuryMoveAdmin(ReadOnly):
         if row.state == _State.PROPOSED:
             return ("approve", "give_up")
         if row.state == _State.APPROVED:
-            is_refill = row.kind == TreasuryMove.Kind.REFILL
-            return ("bring_back", "give_up") if is_refill else ("give_up",)
+            return ("bring_back", "give_up") if row.psbt else ("give_up",)
         return ("give_up",) if row.state in treasury.SENT else ()
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -185,10 +184,7 @@ class TreasuryMoveAdmin(ReadOnly):
         self, request: HttpRequest, row: TreasuryMove, *, by: str, reason: str
     ) -> None:
         operator = cast(Member, request.user)
-        with _told():
-            treasury.approve(
-                move=row, operator=operator, reason=reason, now=timezone.now()
-            )
+        treasury.approve(move=row, operator=operator, reason=reason, now=timezone.now())
 
     @reasoned(
         description=_("Bring back what cold storage has signed"),
