@@ -38,6 +38,7 @@ from wallets.models.withdrawals import (
 
 CURRENCY = "btc"
 RATE_WANTED = 100  # a batch of 500 leaves within the five seconds between two runs
+_DEPTH = 12  # blocks: as deep as any tier of the seeds asks
 _NET, _FEE = Decimal("0.01"), Decimal("0.0001")
 
 
@@ -68,7 +69,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
             for number in range(count)
         ]
         sent_seconds, sent_queries = _timed(_work)
-        chain.mine()
+        chain.mine(_DEPTH)
         confirmed_seconds, confirmed_queries = _timed(_work)
         is_right = _is_right(chain, wanted)
         batches = Payout.objects.count()
