@@ -447,13 +447,20 @@ def approve(
         __, is_new = Approval.objects.get_or_create(
             withdrawal=withdrawal,
             operator=operator,
+            turn=len(withdrawal.doubts),
             defaults={"at": now, "note": note},
         )
         if is_new:
             audit.record(by, "withdrawal_vouched", audit.label(withdrawal), note=note)
-        if withdrawal.approvals.count() >= approvals_needed(withdrawal):
+        if len(approvals_of(withdrawal)) >= approvals_needed(withdrawal):
             withdrawal = advance(withdrawal, "approve", by=by)
     return withdrawal
+
+
+def approvals_of(withdrawal: Withdrawal) -> list[Approval]:
+    """Return the words that count: those said since the last doubt came up."""
+    rows = withdrawal.approvals.filter(turn=len(withdrawal.doubts))
+    return list(rows.select_related("operator").order_by("pk"))
 
 
 def approvals_needed(withdrawal: Withdrawal) -> int:

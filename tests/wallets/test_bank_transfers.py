@@ -24,6 +24,7 @@ from wallets import payouts, queries, withdrawals
 from wallets.bank import lines, transfers
 from wallets.ledger import House
 from wallets.models.bank import BankChannel, BankTransfer
+from wallets.models.coins import Rules
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 
 
@@ -135,6 +136,22 @@ def test_what_comes_back_before_goes_to_the_reviewers(
     assert again != transfer
     pay(again, olive)
     assert purse(alice) == (0, 0)
+
+
+@pytest.mark.promise("S-80")
+def test_words_of_before_do_not_approve_what_the_bank_sent_back(
+    channel: BankChannel, alice: Member, bob: Member, olive: Member
+) -> None:
+    Rules.objects.filter(pk=MONEY).update(automatic_up_to=1)  # it is large: two words
+    row = approved(alice, olive)
+    assert row.state == "review"
+    withdrawals.approve(withdrawal=row, operator=bob, note="", now=timezone.now())
+    bounce(take(row, channel, olive), olive)
+    for _again in range(2):
+        withdrawals.approve(withdrawal=row, operator=olive, note="", now=timezone.now())
+        assert fresh(row).state == "review"
+    withdrawals.approve(withdrawal=row, operator=bob, note="", now=timezone.now())
+    assert fresh(row).state == "approved"
 
 
 def test_what_comes_back_afterwards_is_given_back(

@@ -178,7 +178,7 @@ class WithdrawalAdmin(ReadOnly):
 
     @admin.display(description=_("approved by"))
     def vouched(self, row: Withdrawal) -> str:
-        words = [str(each.operator) for each in row.approvals.order_by("pk")]
+        words = [str(each.operator) for each in withdrawals.approvals_of(row)]
         needed = withdrawals.approvals_needed(row)
         return f"{len(words)}/{needed} {', '.join(words)}"
 

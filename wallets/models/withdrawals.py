@@ -416,7 +416,10 @@ class Withdrawal(models.Model):
 
 
 class Approval(models.Model):
-    """One operator's word that a withdrawal may be paid."""
+    """
+    One operator's word that a withdrawal may be paid, of what was known then: `turn`
+    counts the doubts. Where another one comes up, those of before say nothing of it.
+    """
 
     append_only = True
 
@@ -426,6 +429,7 @@ class Approval(models.Model):
     operator = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )
+    turn = models.PositiveSmallIntegerField(default=0)
     at = models.DateTimeField()
     note = models.CharField(max_length=200, blank=True)
 
@@ -434,7 +438,8 @@ class Approval(models.Model):
         verbose_name_plural = _("approvals")
         constraints = [
             models.UniqueConstraint(
-                fields=["withdrawal", "operator"], name="an_operator_approves_once"
+                fields=["withdrawal", "operator", "turn"],
+                name="an_operator_approves_once_a_turn",
             )
         ]
 
