@@ -5,7 +5,10 @@ import { openManifest, textOf, Unproven, verifyLegacy, verifyProof } from "./pro
 
 const button = document.querySelector("[data-verify]");
 
-button?.addEventListener("click", async () => {
+button?.addEventListener("click", check);
+if (button) button.disabled = false;
+
+async function check() {
   const { manifest: envelope, proofs } = JSON.parse(document.getElementById("files").textContent);
   const words = button.dataset;
   button.disabled = true;
@@ -21,7 +24,7 @@ button?.addEventListener("click", async () => {
     result.className = isProven ? "proven" : "complaint";
   }
   button.disabled = false;
-});
+}
 
 async function isTheirs(envelope, files, user, amount) {
   try {

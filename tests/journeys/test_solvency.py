@@ -43,6 +43,7 @@ def test_a_member_checks_their_part_without_the_network(
     expect(page.locator("[data-currency]")).to_have_count(len(MONEY))
     somebody.find_nothing_wrong()
 
+    expect(page.locator("[data-verify]")).to_be_enabled()
     page.context.set_offline(True)
     page.locator("[data-verify]").click()
     expect(page.locator(".proven")).to_have_count(len(MONEY))
