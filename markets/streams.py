@@ -252,6 +252,10 @@ class Hub:
                 return  # told to stop
 
     def _take(self, news: dict[str, Any]) -> None:
+        if members := news.get("balances_of"):
+            for each in self._streams.values():
+                self._send_to(each, {member: [] for member in members}, [])
+            return
         stream = self._streams.get(news["market"])
         if stream is None:
             return
@@ -286,18 +290,20 @@ class Hub:
         self._tell_members(stream, news)
 
     def _tell_members(self, stream: MarketStream, news: dict[str, Any]) -> None:
-        if trade_ids := [trade["id"] for trade in news["trades"]]:
-            members = {int(member): ids for member, ids in news["members"].items()}
+        members = {int(member): ids for member, ids in news["members"].items()}
+        trades = [trade["id"] for trade in news["trades"]]
+        if trades:
             for watcher in self._watchers:
-                watcher.on_trades(members, trade_ids)
+                watcher.on_trades(members, trades)
+        self._send_to(stream, members, trades)
+
+    def _send_to(
+        self, stream: MarketStream, members: dict[int, list[int]], trades: list[int]
+    ) -> None:
+        """Send those members who watch what changed for them: {member: order ids}."""
         watching = {socket.member_id for socket in stream.sockets}
-        concerned = {
-            int(member): ids
-            for member, ids in news["members"].items()
-            if int(member) in watching
-        }
+        concerned = {id: orders for id, orders in members.items() if id in watching}
         if concerned:
-            trades = [trade["id"] for trade in news["trades"]]
             self.start(self._send_private(stream, concerned, trades))
 
     async def _send_private(

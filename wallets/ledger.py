@@ -14,6 +14,7 @@ markets queue on it. House accounts are summed from their entries when somebody 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,10 +24,15 @@ from typing import NamedTuple
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
+from exchange.lib import bus
 from exchange.lib.columns import column
 from exchange.lib.errors import BrokenPromise, Conflict, Refused
 from exchange.lib.money import EXACT, ZERO, is_multiple, plain
-from exchange.lib.transactions import transaction, transaction_required
+from exchange.lib.transactions import (
+    after_commit,
+    transaction,
+    transaction_required,
+)
 from wallets.models.currencies import Currency
 from wallets.models.ledger import Account, House, Pocket, Reason
 
@@ -207,6 +213,7 @@ def post_each(
 ) -> list[NewBalance]:
     """
     As `post_once` for many causes: all or none, and all balances locked in id order.
+    Whose balances changed is announced after commit; of trades the floor tells more.
 
     Raises AlreadyPosted with the first cause, and the caller's transaction must then
     end.
@@ -222,7 +229,9 @@ def post_each(
         written = {cause for (cause,) in cursor.fetchall()}
     if len(written) < len(causes):
         raise AlreadyPosted(cause=min(set(causes) - written))
-    return post([move for moves in postings.values() for move in moves], at=at)
+    balances = post([move for moves in postings.values() for move in moves], at=at)
+    _tell(balances)
+    return balances
 
 
 @transaction_required
@@ -302,7 +311,9 @@ def grant(
             Reason.GRANT.value,
             reference,
         )
-        return post([move], at=now)[0]
+        balances = post([move], at=now)
+        _tell(balances)
+        return balances[0]
 
 
 def demand_sound(code: str, amount: Decimal) -> None:
@@ -321,6 +332,13 @@ def demand_sound(code: str, amount: Decimal) -> None:
             % {"currency": code.upper(), "digits": currency.scale},
             digits=currency.scale,
         )
+
+
+def _tell(balances: Sequence[NewBalance]) -> None:
+    """Announce who holds something else now; how much they read from the rows."""
+    if members := sorted({balance.member_id for balance in balances}):
+        news = {"balances_of": members}
+        after_commit(functools.partial(bus.announce, "balances", news))
 
 
 def _changes(moves: Sequence[Move]) -> dict[int, list[Decimal]]:

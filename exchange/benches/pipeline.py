@@ -353,7 +353,7 @@ def _latency(people: Sequence[Member], *, seconds: int) -> dict[str, float]:
     def on_news(body: bytes) -> None:
         at = time.perf_counter()
         news = bus.decode(body)
-        for id in itertools.chain.from_iterable(news["members"].values()):
+        for id in itertools.chain.from_iterable(news.get("members", {}).values()):
             durable.setdefault(id, at)
 
     thread = threading.Thread(target=listener.run, args=(on_news, is_listening.set))

@@ -223,7 +223,8 @@ def test_private_messages_reach_their_owner_alone(
         place(bob, "buy")
         settle(host)
 
-        told = receive(alices, "member")
+        while not (told := receive(alices, "member"))["orders"]:
+            pass
         assert [(row["id"], row["state"]) for row in told["orders"]] == [
             (order, "filled")
         ]
@@ -231,12 +232,35 @@ def test_private_messages_reach_their_owner_alone(
         assert {"currency": "btc", "available": "999.9", "locked": "0.0"} in told[
             "balances"
         ]
-        assert receive(bobs, "member")["trades"][0]["role"] == "taker"
+        while not (told := receive(bobs, "member"))["trades"]:
+            pass
+        assert told["trades"][0]["role"] == "taker"
         # The next thing the others hear is public.
         bus.announce("market", fake_news(prev=2, seq=3))
         for other in (mallorys, anybodys, bobs_program):
             kinds = [receive_any(other)["type"] for _ in range(2)]
             assert kinds == ["update", "update"]
+
+
+def test_it_tells_balances_that_change_without_a_trade(
+    stream: Stream, alice: Member, mallory: Member
+) -> None:
+    headers = {"Origin": stream.origin}
+    with (
+        stream.watch(PATH, Cookie=cookie_of(alice), **headers) as alices,
+        stream.watch(PATH, Cookie=cookie_of(mallory), **headers) as mallorys,
+    ):
+        receive(alices, "snapshot")
+        receive(mallorys, "snapshot")
+
+        fund(alice, "5 btc")
+
+        wanted = {"currency": "btc", "available": "1005.0", "locked": "0.0"}
+        while wanted not in (told := receive(alices, "member"))["balances"]:
+            pass
+        assert (told["orders"], told["trades"]) == ([], [])
+        bus.announce("market", fake_news(prev=0, seq=1))
+        assert receive_any(mallorys)["type"] == "update"
 
 
 @pytest.mark.promise("S-17", "S-18", "S-58")

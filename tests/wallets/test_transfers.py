@@ -16,7 +16,7 @@ from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.tokens import ApiToken
 from accounts.standing import AddressNotConfirmed
-from exchange.lib import mail, words
+from exchange.lib import bus, mail, words
 from exchange.lib.errors import ExchangeError
 from exchange.lib.models import AuditRecord, Mail
 from tests import rows
@@ -91,6 +91,22 @@ def test_it_is_there_at_once_and_whole(purse: Purse) -> None:
     assert (entry.reference, entry.amount) == (f"transfer:{row.pk}", Decimal("2.5"))
     told = AuditRecord.objects.get(action="transfer_placed")
     assert told.facts["recipient"] == f"member:{purse.bob.pk}"
+
+
+def test_open_pages_of_both_are_told(
+    purse: Purse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(bus, "announce", lambda topic, news: told.append((topic, news)))
+
+    with pytest.raises(ledger.InsufficientFunds):
+        purse.pay("11")
+    assert told == []
+
+    purse.pay("2.5")
+    assert told == [
+        ("balances", {"balances_of": sorted([each.pk for each in purse.both])})
+    ]
 
 
 @pytest.mark.parametrize(
