@@ -57,8 +57,14 @@ app.conf.update(
     broker_heartbeat=HEARTBEAT_SECONDS if settings.AMQP_URL else 0,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    task_queues=[Queue(f"{settings.BUS_NAMESPACE}.jobs", alias="jobs")],
+    task_queues=[
+        Queue(f"{settings.BUS_NAMESPACE}.{name}", routing_key=name, alias=name)
+        for name in ("jobs", "wallets")
+    ],
     task_default_queue="jobs",
+    # Nodes may take minutes to answer, and a proof takes minutes to make: mails do not
+    # wait for them.
+    task_routes={"wallets.*": "wallets"},
     task_ignore_result=True,
     task_acks_late=True,
     worker_prefetch_multiplier=1,

@@ -16,7 +16,9 @@ from tests.databases import ROOT
 from tests.faults.programs import free_ports
 from tests.watching import ending_of, read_until
 
-PROGRAMS = ("postgres", "web", "stream", "floor", "jobs", "clock", "websocket")
+PROGRAMS = (
+    *("postgres", "web", "stream", "floor", "jobs", "wallets", "clock", "websocket"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from exchange.lib.client import ApiError, Client
 from tests.databases import ROOT
 from tests.faults.programs import free_ports, running, until
 
-PROCESSES = ["web", "stream", "floor", "jobs", "clock", "postgres"]
+PROCESSES = ["web", "stream", "floor", "jobs", "wallets", "clock", "postgres"]
 # Enough to see that orders flow again, few enough to be quick.
 ORDERS_AFTER = 12
 

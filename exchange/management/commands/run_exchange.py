@@ -84,6 +84,7 @@ def services() -> list[Program]:
         ),
         Program("floor", _floor(), _SERVICES),
         Program("jobs", _worker("jobs", "--queues", "jobs"), _SERVICES),
+        Program("wallets", _worker("wallets", "--queues", "wallets"), _SERVICES),
         # A process of its own, so that killing the jobs leaves no second clock behind.
         Program("clock", _celery("beat", "--pidfile="), _SERVICES),
     ]
