@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Q, QuerySet
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.db.models import DecimalField, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -27,6 +27,7 @@ from django.utils.translation import gettext_lazy as _
 from exchange.lib import audit
 from exchange.lib.errors import ExchangeError
 from exchange.lib.models import AuditCheckpoint, AuditLink, AuditRecord, Mail
+from exchange.lib.money import plain
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
@@ -64,6 +65,9 @@ class _Desk(admin.ModelAdmin):  # type: ignore[type-arg]
     queue: Queue | None = None
     # What the list is asked with to hold every row.
     whole_list = ""
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [_legible(self.model, each) for each in self.list_display]
 
     def actions_on(self, row: Any) -> tuple[str, ...]:
         """Return which actions make sense for a row as it is now."""
@@ -136,12 +140,40 @@ def _actions(desk: _Desk, request: HttpRequest) -> list[tuple[Any, str, Any]]:
     return [each for each in desk.get_actions(request).values() if each is not None]
 
 
+def _legible(model: type[Model], name: Any) -> Any:
+    """
+    Return what shows this column of a table: Django writes amounts with all the digits
+    the column could have, 100.000000000000000000, and one of them is soon misread.
+    """
+    try:
+        column = model._meta.get_field(name) if isinstance(name, str) else None
+    except FieldDoesNotExist:
+        return name
+    if not isinstance(column, DecimalField):
+        return name
+
+    @admin.display(description=column.verbose_name, ordering=name)
+    def figure(row: Model) -> str | None:
+        amount = getattr(row, name)
+        return None if amount is None else plain(amount)
+
+    figure.__name__ = name
+    return figure
+
+
 class ReadOnly(_Desk):
     """Rows that only the exchange itself writes: nobody adds, changes or deletes."""
 
     list_per_page = 50
     # Counting a table of millions of rows takes longer than showing a page of it.
     show_full_result_count = False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show a row legibly; where one is added, its form is what there is."""
+        if obj is None:
+            return super().get_fieldsets(request, obj)
+        names = self.get_fields(request, obj)
+        return [(None, {"fields": [_legible(self.model, each) for each in names]})]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

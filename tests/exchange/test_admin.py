@@ -136,6 +136,20 @@ def test_it_shows_every_list_and_row(
             assert page.status_code == 200, row
 
 
+def test_it_shows_no_digits_that_say_nothing(
+    desk: Client, alice: Member, alices_bot: ApiClient
+) -> None:
+    fund(alice, "1 btc")
+    alices_bot.post("orders", market="btccny", side="sell", volume="0.1", price="90")
+    (order,) = Order.objects.all()
+
+    for page in (url(Order, "changelist"), url(Order, "change", order.pk)):
+        shown = desk.get(page).text
+        assert "90.0" in shown
+        assert "0000000" not in shown
+    assert desk.get(url(Order, "changelist"), {"o": "-8"}).status_code == 200
+
+
 @pytest.mark.promise("S-46")
 def test_it_never_shows_a_secret(desk: Client, alice: Member) -> None:
     issued = make_token(alice)

@@ -136,7 +136,7 @@ class BankStatementAdmin(ReadOnly):
 @admin.register(BankLine)
 class BankLineAdmin(ReadOnly):
     list_display = (
-        *("id", "channel", "booked_on", "signed_amount", "state", "member"),
+        *("id", "channel", "booked_on", "amount", "state", "member"),
         *("transfer", "why_not", "payer", "text", "hint"),
     )
     list_filter = ("channel", "state")
@@ -165,10 +165,6 @@ class BankLineAdmin(ReadOnly):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return [*super().get_fields(request, obj), "why_not"]
-
-    @admin.display(description=_("amount"), ordering="amount")
-    def signed_amount(self, row: BankLine) -> str:
-        return money.plain(row.amount)
 
     @admin.display(description=_("what speaks against it"))
     def why_not(self, row: BankLine) -> str:
