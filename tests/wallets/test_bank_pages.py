@@ -239,7 +239,7 @@ def test_a_withdrawal_is_taken_exported_and_paid(
     act(finance, "paid", transfer, bank_txid="N-9")
     assert Withdrawal.objects.get(pk=row.pk).txid == "N-9"
     act(finance, "sent_back", transfer)
-    assert purse(alice) == (98, 0)
+    assert purse(alice) == (0, 0)
 
 
 @pytest.mark.promise("S-79")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
@@ -15,6 +16,7 @@ from tests.wallets.tellers import (
     MONEY,
     accept,
     approved,
+    enter,
     make_channel,
     purse,
     read_in,
@@ -166,6 +168,21 @@ def test_what_comes_back_afterwards_is_given_back(
     assert queries.house_balance(House.BANK, MONEY) == 0
     assert queries.house_balance(House.FEES, MONEY) == 2
     assert Mail.objects.order_by("-pk")[0].subject == "98.0 CNY came back"
+
+
+@pytest.mark.promise("I-12")
+def test_nobody_gives_back_what_was_paid_by_a_word_alone(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member, bob: Member
+) -> None:
+    transfer = pay(take(row, channel, olive), olive)
+    with pytest.raises(transfers.NotSaid):
+        bounce(transfer, olive)
+    assert purse(alice) == (0, 0)
+    line = enter(channel, olive, amount=Decimal(98), text=f"return of W{row.pk}")
+    with pytest.raises(lines.FourEyes):
+        accept(line, olive)
+    assert accept(line, bob).state == "settled"
+    assert purse(alice) == (98, 0)
 
 
 def test_nobody_pays_themselves(

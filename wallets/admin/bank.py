@@ -416,9 +416,8 @@ class BankTransferAdmin(ReadOnly):
     has_pay_permission = may("wallets.pay_by_bank")
 
     def actions_on(self, row: BankTransfer) -> tuple[str, ...]:
-        if row.state == BankTransfer.State.TAKEN:
-            return ("for_the_bank", "paid", "sent_back")
-        return ("sent_back",) if row.state == BankTransfer.State.PAID else ()
+        is_taken = row.state == BankTransfer.State.TAKEN
+        return ("for_the_bank", "paid", "sent_back") if is_taken else ()
 
     @admin.display(description=_("to"))
     def to(self, row: BankTransfer) -> str:
@@ -471,8 +470,8 @@ class BankTransferAdmin(ReadOnly):
         description=_("The bank sent it back"),
         permissions=["pay"],
         warning=_(
-            "What was not booked goes to the reviewers; what was is credited to its"
-            " owner, without our fee."
+            "It goes to the reviewers. What was paid before comes back by the bank's"
+            " line, and not here."
         ),
     )
     def sent_back(

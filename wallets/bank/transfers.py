@@ -3,7 +3,8 @@ Withdrawals by bank: taken in hand, given to the bank as a file, booked when it 
 
 From the moment one is taken it is the bank's, and its owner cannot cancel it. It is
 booked once, by the bank's number, which pays once. What the bank sends back before that
-goes to the reviewers; what it sends back afterwards is credited to its owner.
+goes to the reviewers; what it sends back afterwards is credited to its owner, by a line
+that says so.
 
 Rows are locked in this order: the member, the withdrawal, its transfer, balances.
 """
@@ -71,6 +72,13 @@ class NumberUsed(Conflict):
 
     code = "bank_number_used"
     text = _("This number of the bank stands at another transfer.")
+
+
+class NotSaid(Refused):
+    """What was paid comes back by a line of the bank's, not by one operator's word."""
+
+    code = "bank_return_needs_a_line"
+    text = _("It was paid. What came back is booked by accepting the bank's line.")
 
 
 class PaidOtherwise(Conflict):
@@ -183,13 +191,17 @@ def sent_back(
     *, transfer: BankTransfer, operator: Member, reason: str, now: datetime
 ) -> BankTransfer:
     """
-    Take down that the bank did not pay, or sent it back. Safe to repeat.
+    Take down that the bank did not pay. Safe to repeat. What it had paid comes back by
+    a line that is accepted: one operator's word alone credits nobody.
 
-    Raises OwnMoney, IllegalMove.
+    Raises OwnMoney, NotSaid, IllegalMove.
     """
     demand_other(transfer.withdrawal.member_id, operator)
     with transaction():
         by = f"operator:{operator.pk}"
+        lock_row(transfer.withdrawal)
+        if lock_row(transfer).state == State.PAID:
+            raise NotSaid
         return book_return(transfer, by=by, now=now, reason=reason)
 
 
