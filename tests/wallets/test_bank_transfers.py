@@ -25,7 +25,7 @@ from tests.wallets.tellers import (
 from wallets import payouts, queries, withdrawals
 from wallets.bank import lines, transfers
 from wallets.ledger import House
-from wallets.models.bank import BankChannel, BankTransfer
+from wallets.models.bank import BankChannel, BankLine, BankTransfer
 from wallets.models.coins import Rules
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 
@@ -183,6 +183,22 @@ def test_nobody_gives_back_what_was_paid_by_a_word_alone(
         accept(line, olive)
     assert accept(line, bob).state == "settled"
     assert purse(alice) == (98, 0)
+
+
+def test_what_comes_back_a_second_time_is_other_money(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    pay(take(row, channel, olive), olive)
+    once, twice = read_in(
+        channel,
+        f"R-1,2026-11-26,98,Bank,1,return of W{row.pk}",
+        f"R-2,2026-11-26,98,Bank,1,return of W{row.pk}",
+    )
+    accept(once, olive)
+    with pytest.raises(transfers.ReturnedOtherwise):
+        accept(twice, olive)
+    assert purse(alice) == (98, 0)
+    assert BankLine.objects.get(pk=twice.pk).state == "matched"
 
 
 def test_nobody_pays_themselves(

@@ -246,7 +246,7 @@ def accept(
     repeat.
 
     Raises NothingMatched, Doubtful, FourEyes, Closed, transfers.OwnMoney, IllegalMove,
-    and for a withdrawal what transfers.book_paid raises.
+    and for a withdrawal what transfers.book_paid raises, or ReturnedOtherwise.
     """
     with transaction():
         seen = BankLine.objects.select_related("member", "transfer").get(pk=line.pk)
@@ -403,6 +403,10 @@ def _settle(
         transfers.book_paid(transfer, line.bank_txid, by=by, now=now)
     else:
         transfers.book_return(transfer, by=by, now=now, line=str(line.pk))
+        # Its withdrawal is locked by now, so that of two lines one sees the other.
+        others = transfer.lines.filter(state=State.SETTLED, amount__gt=ZERO)
+        if others.exclude(pk=line.pk).exists():
+            raise transfers.ReturnedOtherwise
     return line
 
 

@@ -88,6 +88,13 @@ class PaidOtherwise(Conflict):
     text = _("It was booked with another number. Was it paid twice?")
 
 
+class ReturnedOtherwise(Conflict):
+    """It came back by another line: this one is of other money."""
+
+    code = "returned_by_another_line"
+    text = _("It has come back by another line before. Whose money is this?")
+
+
 def take(
     *, withdrawal: Withdrawal, channel: BankChannel, operator: Member, now: datetime
 ) -> BankTransfer:
