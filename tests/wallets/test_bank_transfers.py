@@ -201,6 +201,20 @@ def test_what_comes_back_a_second_time_is_other_money(
     assert BankLine.objects.get(pk=twice.pk).state == "matched"
 
 
+def test_the_line_of_a_payment_is_settled_after_it_came_back(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    transfer = take(row, channel, olive)
+    (gone,) = read_in(channel, f"N-1,2026-11-25,-98,A,1,W{row.pk}")
+    pay(transfer, olive, "N-1")
+    back = read_in(channel, f"R-1,2026-11-26,98,Bank,1,return of W{row.pk}")[1]
+    accept(back, olive)
+    assert accept(gone, olive).state == "settled"
+    assert purse(alice) == (98, 0)
+    with pytest.raises(transfers.PaidOtherwise):
+        pay(transfer, olive, "N-2")
+
+
 def test_nobody_pays_themselves(
     channel: BankChannel, olive: Member, bob: Member
 ) -> None:

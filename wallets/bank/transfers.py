@@ -172,7 +172,8 @@ def book_paid(
     """
     row = lock_row(Withdrawal.objects.get(pk=transfer.withdrawal_id))
     transfer = lock_row(transfer)
-    if transfer.state == State.PAID:
+    # What was paid and came back since was paid all the same.
+    if transfer.bank_txid is not None:
         if transfer.bank_txid != number:
             raise PaidOtherwise
         return transfer
