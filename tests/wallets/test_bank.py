@@ -33,6 +33,7 @@ from wallets import beneficiaries, ledger, queries
 from wallets.bank import accounts, codes, lines, statements, transfers
 from wallets.ledger import House
 from wallets.models.bank import BankChannel, BankLine, BankStatement
+from wallets.models.currencies import Currency
 
 
 @pytest.fixture
@@ -90,6 +91,7 @@ def test_a_damaged_code_is_no_code() -> None:
         ("1.234.567,8", ",", "1234567.8"),
         ("1 234,50", ",", "1234.5"),
         ("9999999999999999999.99", ".", "9999999999999999999.99"),
+        ("-12345678901234567890.000000001", ".", "-12345678901234567890.000000001"),
     ],
 )
 def test_an_amount_is_read_exactly(text: str, mark: str, amount: str) -> None:
@@ -115,6 +117,31 @@ def test_an_amount_is_read_exactly(text: str, mark: str, amount: str) -> None:
 def test_what_may_mean_two_amounts_is_none(text: str, mark: str) -> None:
     with pytest.raises(statements.BadLine):
         statements.amount_of(text, mark)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("text", "mark", "is_read"),
+    [
+        *(("1.000", ".", False), ("1,000", ",", False), ("-12.500", ".", False)),
+        *(("999.000", ".", False), ("1000.000", ".", True), ("0.500", ".", True)),
+        *(("1.0000", ".", True), ("1,234.500", ".", True), ("1.00", ".", True)),
+    ],
+)
+def test_three_decimals_may_be_thousands_where_there_are_two(
+    text: str, mark: str, is_read: bool
+) -> None:
+    channel = make_channel(decimal_mark=mark, delimiter=";")
+    content = f"id;date;amount;payer;account;text\n1;2026-11-24;{text};Bob;99;a"
+    found = statements.read(channel, content.encode())
+    assert (bool(found.lines), bool(found.bad)) == (is_read, not is_read)
+
+
+@pytest.mark.django_db
+def test_three_decimals_are_decimals_where_there_are_three() -> None:
+    Currency.objects.filter(pk=MONEY).update(digits=3)
+    found = statements.read(make_channel(), statement("1,2026-11-24,1.000,Bob,99,a"))
+    assert [line.amount for line in found.lines] == [1]
 
 
 def test_a_file_is_read_whole_or_not_at_all(channel: BankChannel) -> None:

@@ -34,6 +34,7 @@ _COLUMNS = {
     "payer_account": "column_payer_account",
     "text": "column_text",
 }
+_GROUP = 3  # so many figures stand in a group of thousands
 _GROUPED = re.compile(r"[0-9]{1,3}(?:([.,' \u00a0\u2019])[0-9]{3})(?:\1[0-9]{3})*")
 
 
@@ -112,6 +113,8 @@ def demand_sound(channel: BankChannel, line: Line) -> Line:
     if not texts["bank_txid"]:
         raise BadLine(_("The bank's number is missing."))
     digits = channel.currency.digits
+    if digits < _GROUP and _may_be_thousands(line.amount):
+        raise _unreadable(str(line.amount))
     if line.amount == ZERO or not is_multiple(line.amount, unit(digits)):
         raise BadLine(
             _("The amount is nothing, or has more than %(digits)s digits.")
@@ -139,7 +142,12 @@ def amount_of(text: str, mark: str) -> Decimal:
         amount = parse(f"{whole}.{rest}" if is_split else whole)
     except ExchangeError as error:
         raise _unreadable(text) from error
-    return -amount if sign == "-" else amount
+    return amount.copy_negate() if sign == "-" else amount
+
+
+def _may_be_thousands(amount: Decimal) -> bool:
+    """Say whether its decimals may be meant as the last group of a whole number."""
+    return amount.as_tuple().exponent == -_GROUP and 1 <= abs(amount) < 10**_GROUP
 
 
 def _rows(channel: BankChannel, content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
