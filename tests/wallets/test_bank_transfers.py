@@ -12,6 +12,7 @@ from accounts import members
 from accounts.models.members import Member
 from exchange.lib.models import Mail
 from exchange.lib.states import IllegalMove
+from tests.makers import make_member
 from tests.wallets.tellers import (
     MONEY,
     accept,
@@ -126,14 +127,14 @@ def test_a_line_of_what_was_booked_by_hand_books_nothing_more(
 
 
 def test_what_comes_back_before_goes_to_the_reviewers(
-    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member, bob: Member
 ) -> None:
     transfer = take(row, channel, olive)
     for _again in range(2):
         assert bounce(transfer, olive).state == "returned"
     assert (fresh(row).state, "bank_returned" in fresh(row).doubts) == ("review", True)
     assert purse(alice) == (0, 100)
-    withdrawals.approve(withdrawal=row, operator=olive, note="", now=timezone.now())
+    withdrawals.approve(withdrawal=row, operator=bob, note="", now=timezone.now())
     again = take(row, channel, olive)
     assert again != transfer
     pay(again, olive)
@@ -148,12 +149,29 @@ def test_words_of_before_do_not_approve_what_the_bank_sent_back(
     row = approved(alice, olive)
     assert row.state == "review"
     withdrawals.approve(withdrawal=row, operator=bob, note="", now=timezone.now())
-    bounce(take(row, channel, olive), olive)
+    bounce(take(row, channel, olive), make_member("fiona", is_operator=True))
     for _again in range(2):
         withdrawals.approve(withdrawal=row, operator=olive, note="", now=timezone.now())
         assert fresh(row).state == "review"
     withdrawals.approve(withdrawal=row, operator=bob, note="", now=timezone.now())
     assert fresh(row).state == "approved"
+
+
+@pytest.mark.promise("S-80")
+def test_who_says_that_it_came_back_does_not_decide_about_it(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member, bob: Member
+) -> None:
+    bounce(take(row, channel, olive), olive)
+    now = timezone.now()
+    for decide in (withdrawals.approve, withdrawals.refuse):
+        with pytest.raises(withdrawals.OwnWord):
+            decide(withdrawal=row, operator=olive, note="", now=now)
+    with pytest.raises(withdrawals.CameBack):
+        withdrawals.cancel(withdrawal=row, by=f"member:{alice.pk}", now=now)
+    assert (fresh(row).state, *purse(alice)) == ("review", 0, 100)
+    withdrawals.approve(withdrawal=row, operator=bob, note="", now=now)
+    withdrawals.cancel(withdrawal=row, by=f"member:{alice.pk}", now=now)
+    assert purse(alice) == (100, 0)
 
 
 def test_what_comes_back_afterwards_is_given_back(

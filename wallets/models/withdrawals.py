@@ -409,6 +409,11 @@ class Withdrawal(models.Model):
         """Say whether it waits for operators to find out if something has paid it."""
         return self.state == self.State.REVIEW and "looks_paid" in self.doubts
 
+    @property
+    def came_back(self) -> bool:
+        """Say whether the bank sent it back, and operators have to look why."""
+        return self.state == self.State.REVIEW and "bank_returned" in self.doubts
+
     def cause(self, what: str) -> str:
         """Name the cause of a step by which it is paid: once for each time it is."""
         again = f":{self.returns}" if self.returns else ""
