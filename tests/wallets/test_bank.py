@@ -19,6 +19,7 @@ from tests.wallets.tellers import (
     IBAN,
     MONEY,
     accept,
+    approved,
     book,
     call,
     code_of,
@@ -28,6 +29,7 @@ from tests.wallets.tellers import (
     purse,
     read_in,
     statement,
+    take,
 )
 from wallets import beneficiaries, ledger, queries
 from wallets.bank import accounts, codes, lines, statements, transfers
@@ -323,7 +325,21 @@ def test_nobody_decides_about_their_own(
     (_, nobodys) = read_in(channel, "2,2026-11-24,5,X,99,none")
     with pytest.raises(transfers.OwnMoney):
         lines.assign(line=nobodys, member=olive, operator=olive, reason="a")
+    with pytest.raises(transfers.OwnMoney):
+        lines.assign(line=row, member=bob, operator=olive, reason="a")
     assert accept(row, bob).state == "credited"
+
+
+def test_nobody_decides_about_the_line_of_their_own_withdrawal(
+    channel: BankChannel, olive: Member, bob: Member
+) -> None:
+    mine = approved(olive, bob)
+    take(mine, channel, bob)
+    (row,) = read_in(channel, f"1,2026-11-25,-98,O,1,W{mine.pk}")
+    for decide in (lines.send_back, lines.ignore):
+        with pytest.raises(transfers.OwnMoney):
+            decide(line=row, operator=olive, reason="a")
+    assert BankLine.objects.get().state == "matched"
 
 
 def test_what_one_assigns_another_accepts(

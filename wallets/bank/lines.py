@@ -275,7 +275,7 @@ def assign(
     transfers.demand_other(member.pk, operator)
     by = f"operator:{operator.pk}"
     with transaction():
-        line = lock_row(line)
+        line = _locked_for(line, operator)
         if line.amount < ZERO:
             raise NotIncoming
         if line.state not in {State.NEW, State.MATCHED}:
@@ -290,17 +290,23 @@ def assign(
 
 
 def send_back(*, line: BankLine, operator: Member, reason: str) -> BankLine:
-    """Take down that the money goes back to who paid it. Raises IllegalMove."""
-    transfers.demand_other(line.member_id, operator)
+    """
+    Take down that the money goes back to who paid it. Raises IllegalMove and
+    transfers.OwnMoney.
+    """
     with transaction():
         by = f"operator:{operator.pk}"
+        line = _locked_for(line, operator)
         return advance(line, "send_back", by=by, reason=reason)
 
 
 def ignore(*, line: BankLine, operator: Member, reason: str) -> BankLine:
-    """Take down that a line concerns no member: the bank's own fees. IllegalMove."""
-    transfers.demand_other(line.member_id, operator)
+    """
+    Take down that a line concerns no member: the bank's own fees. Raises IllegalMove
+    and transfers.OwnMoney.
+    """
     with transaction():
+        line = _locked_for(line, operator)
         return advance(line, "ignore", by=f"operator:{operator.pk}", reason=reason)
 
 
@@ -338,6 +344,18 @@ def reverse(
                 owner,
                 reason=f"the bank took a credited deposit back: {line.bank_txid}",
             )
+    return line
+
+
+def _locked_for(line: BankLine, operator: Member) -> BankLine:
+    """
+    Return a line, locked, about which an operator may decide: it is held neither for
+    their deposit nor for their withdrawal. Raises transfers.OwnMoney.
+    """
+    line = lock_row(line)
+    transfers.demand_other(line.member_id, operator)
+    if line.transfer is not None:
+        transfers.demand_other(line.transfer.withdrawal.member_id, operator)
     return line
 
 
