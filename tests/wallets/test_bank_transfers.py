@@ -95,6 +95,18 @@ def test_a_number_of_the_bank_pays_once(
     assert purse(bob) == (0, 100)
 
 
+def test_two_banks_may_give_the_same_number(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    pay(take(row, channel, olive), olive, "1")
+    other_bank = BankChannel.objects.create(currency_id=MONEY, name="other")
+    other = approved(alice, olive)  # of the same amount, to the same account
+    take(other, other_bank, olive)
+    (line,) = read_in(other_bank, f"1,2026-11-25,-98,Alice,1,W{other.pk}")
+    assert accept(line, olive).state == "settled"
+    assert (fresh(other).state, fresh(other).txid) == ("confirmed", "1")
+
+
 def test_a_line_of_the_statement_confirms_it(
     channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
 ) -> None:

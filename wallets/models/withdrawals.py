@@ -310,10 +310,13 @@ class Withdrawal(models.Model):
                 | ~models.Q(state__in=["review", "approved"]),
                 name="waiting_withdrawals_are_in_no_payout",
             ),
-            # Of those that an operator found paid without us.
+            # Of those that an operator found paid without us. Numbers of banks are no
+            # ids of transactions: two banks may give the same one.
             models.UniqueConstraint(
                 fields=["currency", "txid", "destination", "net"],
-                condition=models.Q(state="confirmed", payout=None) & ~models.Q(txid=""),
+                condition=models.Q(
+                    state="confirmed", payout=None, txid__regex=r"^[0-9a-f]{64}$"
+                ),
                 name="a_payment_settles_one_withdrawal",
             ),
         ]
