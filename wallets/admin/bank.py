@@ -432,9 +432,15 @@ class BankTransferAdmin(ReadOnly):
     def for_the_bank(
         self, request: HttpRequest, rows: QuerySet[BankTransfer]
     ) -> HttpResponse:
-        """Give what is in hand as a file; what was paid is left out."""
-        taken = rows.filter(state=BankTransfer.State.TAKEN)
-        chosen = list(taken.select_related("withdrawal__beneficiary").order_by("pk"))
+        """
+        Give what is in hand as a file. What was paid is left out, and so is what a
+        member asked for who was frozen since: until then the money is here.
+        """
+        taken = rows.filter(state=BankTransfer.State.TAKEN).order_by("pk")
+        is_active = Q(withdrawal__member__state=Member.State.ACTIVE)
+        chosen = list(taken.filter(is_active).select_related("withdrawal__beneficiary"))
+        for row in taken.exclude(is_active):
+            messages.error(request, f"{row}: {transfers.NotPayable.text}")
         numbers = [each.withdrawal_id for each in chosen]
         subject = BankTransfer._meta.label_lower
         audit.record(_actor(request), "transfers_exported", subject, numbers=numbers)
