@@ -17,6 +17,7 @@ from tests.wallets.tellers import (
     MONEY,
     accept,
     approved,
+    call,
     enter,
     make_channel,
     purse,
@@ -212,6 +213,30 @@ def test_nobody_gives_back_what_was_paid_by_a_word_alone(
     with pytest.raises(lines.FourEyes):
         accept(line, olive)
     assert accept(line, bob).state == "settled"
+    assert purse(alice) == (98, 0)
+
+
+def test_what_somebody_else_pays_as_a_return_waits_with_a_doubt(
+    channel: BankChannel,
+    row: Withdrawal,
+    alice: Member,
+    olive: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    call(alice, "Alice Example", monkeypatch)
+    pay(take(row, channel, olive), olive)
+    theirs, nobodys, hers = read_in(
+        channel,
+        f"1,2026-11-26,98,Mallory,1,W{row.pk}",
+        f"2,2026-11-26,98,,1,W{row.pk}",
+        f"3,2026-11-26,98,Alice Example,1,W{row.pk}",
+    )
+    found = [line.doubts for line in (theirs, nobodys, hers)]
+    assert found == [["third_party"], ["no_payer"], []]
+    with pytest.raises(lines.Doubtful):
+        accept(theirs, olive)
+    assert purse(alice) == (0, 0)
+    accept(theirs, olive, despite_doubts=True, reason="the other bank's name")
     assert purse(alice) == (98, 0)
 
 

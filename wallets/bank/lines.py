@@ -450,7 +450,7 @@ def _match_transfer(row: BankLine) -> None:
     numbers = {int(number) for number in _NUMBER.findall(row.text.upper())}
     found = BankTransfer.objects.filter(
         channel=row.channel, withdrawal__in=numbers
-    ).select_related("withdrawal")
+    ).select_related("withdrawal__member")
     wanted = [BankTransfer.State.TAKEN, BankTransfer.State.PAID]
     if row.amount > ZERO:  # the bank sends back what it paid
         wanted = [BankTransfer.State.PAID]
@@ -459,6 +459,9 @@ def _match_transfer(row: BankLine) -> None:
         row.doubts = ["several_numbers"]
     elif rows and rows[0].withdrawal.net == abs(row.amount):
         row.transfer = rows[0]
+        if row.amount > ZERO:
+            # Anybody may write the number of a withdrawal into what they pay.
+            row.doubts = sorted(_doubts_of_payer(row, rows[0].withdrawal.member))
     elif rows:
         row.doubts = ["other_amount"]
 
@@ -492,15 +495,17 @@ def _suggested(row: BankLine) -> Member | None:
 
 
 def _doubts(row: BankLine, member: Member) -> set[str]:
-    doubts = set()
+    doubts = _doubts_of_payer(row, member)
     if row.amount < row.channel.deposit_min:
         doubts.add("below_minimum")
-    name = identity.verified_name(member)
-    if name is not None and not row.payer:
-        doubts.add("no_payer")
-    elif name is not None and not are_alike(name, row.payer):
-        doubts.add("third_party")
     return doubts
+
+
+def _doubts_of_payer(row: BankLine, member: Member) -> set[str]:
+    name = identity.verified_name(member)
+    if name is None or are_alike(name, row.payer):
+        return set()
+    return {"third_party" if row.payer else "no_payer"}
 
 
 def are_alike(name: str, other: str) -> bool:
