@@ -220,6 +220,14 @@ def test_the_same_again_does_nothing_twice(channel: BankChannel) -> None:
     assert BankLine.objects.count() == 2
 
 
+def test_a_number_is_known_in_another_way_of_writing_it(channel: BankChannel) -> None:
+    for written in ("\u00c4-17", "A\u0308-17", "\u00c4-１７", "\u00c4\uff0d17"):
+        found = read_in(channel, f"{written},2026-11-24,100,Bob,99,a")
+        assert [row.bank_txid for row in found] == ["\u00c4-17"]
+    with pytest.raises(lines.HasBadLines):  # sixteen signs for one
+        read_in(channel, "\ufdfa" * 64 + ",2026-11-24,100,Bob,99,a")
+
+
 # --- Matching ------------------------------------------------------------------------
 
 

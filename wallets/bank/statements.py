@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -105,6 +106,8 @@ def read(channel: BankChannel, content: bytes) -> Read:
 def demand_sound(channel: BankChannel, line: Line) -> Line:
     """Return a line as it is kept. Raises BadLine."""
     texts: dict[str, Any] = {}
+    # The same number may come in two ways of writing it: of full width, or composed.
+    line = line._replace(bank_txid=numbered(line.bank_txid))
     for name, length in _LENGTHS.items():
         text = " ".join(words.cleaned(getattr(line, name)).split())
         if len(text) > length:
@@ -121,6 +124,11 @@ def demand_sound(channel: BankChannel, line: Line) -> Line:
             % {"digits": digits}
         )
     return line._replace(**texts)
+
+
+def numbered(number: str) -> str:
+    """Return a number of a bank's in the one way in which we write it."""
+    return unicodedata.normalize("NFKC", number)
 
 
 def amount_of(text: str, mark: str) -> Decimal:

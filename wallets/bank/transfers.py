@@ -28,6 +28,7 @@ from exchange.lib.money import ZERO, plain
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import ledger
+from wallets.bank.statements import numbered
 from wallets.ledger import AVAILABLE, LOCKED, House, Move, Reason
 from wallets.models.bank import BankChannel, BankTransfer
 from wallets.models.withdrawals import Withdrawal
@@ -151,7 +152,7 @@ def paid(
     Raises BadNumber, NumberUsed, PaidOtherwise, OwnMoney, IllegalMove.
     """
     demand_other(transfer.withdrawal.member_id, operator)
-    number = words.line(bank_txid)
+    number = words.line(numbered(bank_txid))
     if not number or len(number) > _NUMBER_LENGTH_MAX:
         raise BadNumber
     try:
