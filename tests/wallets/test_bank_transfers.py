@@ -12,7 +12,8 @@ from accounts import members
 from accounts.models.members import Member
 from exchange.lib.models import Mail
 from exchange.lib.states import IllegalMove
-from tests.makers import make_member
+from exchange.lib.transactions import transaction
+from tests.makers import fund, make_member
 from tests.wallets.tellers import (
     MONEY,
     accept,
@@ -24,7 +25,8 @@ from tests.wallets.tellers import (
     read_in,
     take,
 )
-from wallets import payouts, queries, withdrawals
+from tests.wallets.tellers import pay as credit
+from wallets import audit, ledger, payouts, queries, withdrawals
 from wallets.bank import lines, transfers
 from wallets.ledger import House
 from wallets.models.bank import BankChannel, BankLine, BankTransfer
@@ -339,3 +341,59 @@ def test_several_numbers_in_a_line_match_none(
     assert (line.state, line.doubts) == ("new", ["several_numbers"])
     with pytest.raises(lines.NothingMatched):
         accept(line, olive, despite_doubts=True)
+
+
+# --- The audit -----------------------------------------------------------------------
+
+
+@pytest.mark.broken_books
+def test_the_audit_finds_a_transfer_unlike_its_withdrawal(
+    channel: BankChannel, row: Withdrawal, olive: Member
+) -> None:
+    take(row, channel, olive)
+    assert not audit.bank_unlike_states()
+    # As if somebody could cancel what the bank is about to pay.
+    Withdrawal.objects.filter(pk=row.pk).update(state="approved")
+    ((what, *_),) = audit.bank_unlike_states()
+    assert what == "transfer"
+
+
+@pytest.mark.broken_books
+def test_the_audit_finds_lines_that_settled_nothing(
+    channel: BankChannel, row: Withdrawal, olive: Member
+) -> None:
+    take(row, channel, olive)
+    read_in(channel, f"N-1,2026-11-25,-98,A,1,W{row.pk}")
+    BankLine.objects.update(state="settled")
+    ((what, *_),) = audit.bank_unlike_states()
+    assert what == "line"
+
+
+@pytest.mark.broken_books
+def test_the_audit_finds_two_lines_for_one_return(
+    channel: BankChannel, row: Withdrawal, olive: Member
+) -> None:
+    pay(take(row, channel, olive), olive)
+    rows = [f"R-{each},2026-11-26,98,Bank,1,W{row.pk}" for each in (1, 2)]
+    accept(read_in(channel, *rows)[0], olive)
+    assert not audit.bank_unlike_states()
+    BankLine.objects.update(state="settled")
+    ((what, *_),) = audit.bank_unlike_states()
+    assert what == "returns"
+
+
+@pytest.mark.broken_books
+def test_the_audit_finds_what_was_taken_back_from_somebody_else(
+    channel: BankChannel, alice: Member, bob: Member, olive: Member
+) -> None:
+    line = accept(credit(channel, alice, "100", "1"), olive)
+    fund(bob, f"100 {MONEY}")
+    cause = f"bank_line:{line.pk}:reversed"
+    with transaction():
+        theirs = ledger.account_of(member_id=bob.pk, currency=MONEY)
+        ends = (theirs, "a", ledger.house(House.BANK, MONEY), "a")
+        move = ledger.Move(*ends, line.amount, "deposit_reversed", cause)
+        ledger.post_once(cause, [move], at=timezone.now())
+    BankLine.objects.filter(pk=line.pk).update(state="reversed")
+    ((what, *_),) = audit.bank_unlike_states()
+    assert what == "entry"
