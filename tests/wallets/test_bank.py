@@ -220,6 +220,15 @@ def test_the_same_again_does_nothing_twice(channel: BankChannel) -> None:
     assert BankLine.objects.count() == 2
 
 
+def test_a_day_that_may_be_two_is_none(channel: BankChannel) -> None:
+    digits = make_channel(date_format="%Y%m%d")
+    found = statements.read(
+        digits, statement("1,2026111,1,Bob,99,a", "2,20261124,1,Bob,99,a")
+    )
+    assert [bad.number for bad in found.bad] == [2]
+    assert [str(line.booked_on) for line in found.lines] == ["2026-11-24"]
+
+
 def test_a_number_is_known_in_another_way_of_writing_it(channel: BankChannel) -> None:
     for written in ("\u00c4-17", "A\u0308-17", "\u00c4-１７", "\u00c4\uff0d17"):
         found = read_in(channel, f"{written},2026-11-24,100,Bob,99,a")

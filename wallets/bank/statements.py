@@ -35,6 +35,7 @@ _COLUMNS = {
     "payer_account": "column_payer_account",
     "text": "column_text",
 }
+_DAY = re.compile("[0-9]{8}")
 _GROUP = 3  # so many figures stand in a group of thousands
 _GROUPED = re.compile(r"[0-9]{1,3}(?:([.,' \u00a0\u2019])[0-9]{3})(?:\1[0-9]{3})*")
 
@@ -218,6 +219,9 @@ def _line(channel: BankChannel, row: dict[str, str]) -> Line:
 
 def _date_of(text: str, form: str) -> date:
     try:
+        # Without signs between them "2026111" is two days, and strptime chooses one.
+        if form == BankChannel.DateFormat.DIGITS and not _DAY.fullmatch(text):
+            raise ValueError
         return datetime.strptime(text, form).date()  # noqa: DTZ007  a day has no zone
     except ValueError as error:
         raise BadLine(_("This is no date: %(text)s") % {"text": text[:40]}) from error
