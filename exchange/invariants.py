@@ -47,6 +47,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("I-19", books.adjustments_unlike_entries),
     ("I-19", books.issued_otherwise),
     ("I-18", books.bank_unlike_entries),
+    ("I-11", books.bank_unlike_states),
     ("open-orders", markets.miscounted_open_orders),
     ("I-12", books.deposits_unlike_entries),
     ("candles", markets.candles_unlike_trades),

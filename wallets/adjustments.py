@@ -110,7 +110,7 @@ def demand_sound(
     operator: Member,
 ) -> str:
     """Return the reason as it is kept, of what may be proposed. Raises as `propose`."""
-    ledger.demand_sound(currency, abs(amount))
+    ledger.demand_sound(currency, amount.copy_abs())
     reason = words.line(reason)
     if not 0 < len(reason) <= 200:
         raise NoReason
@@ -184,7 +184,8 @@ def _decided(
 
 @transaction_required
 def _book(row: Adjustment, now: datetime) -> None:
-    currency, size = row.currency_id, abs(row.amount)
+    # Not abs(): it rounds to 28 digits, fewer than an amount may have.
+    currency, size = row.currency_id, row.amount.copy_abs()
     equity = ledger.house(House.ADJUSTMENTS, currency)
     if row.member_id is None:
         account = ledger.house(House.SUSPENSE, currency)
@@ -204,10 +205,10 @@ def _demand_in_suspense(row: Adjustment, account: int) -> None:
     entries, under a lock that two adjustments do not hold at once.
     """
     ledger.lock_house(account)
-    there = held(row)
-    if there + row.amount < 0:
+    there, needed = held(row), row.amount.copy_negate()
+    if there < needed:
         raise InsufficientFunds(
-            currency=row.currency_id, needed=plain(-row.amount), available=plain(there)
+            currency=row.currency_id, needed=plain(needed), available=plain(there)
         )
 
 
@@ -215,7 +216,7 @@ def _tell(row: Adjustment, member: Member) -> None:
     notices.tell(
         member,
         notices.Event.BALANCE_ADJUSTED,
-        amount=plain(abs(row.amount)),
+        amount=plain(row.amount.copy_abs()),
         currency=row.currency_id.upper(),
         is_credit=row.amount > 0,
         reason=row.reason,

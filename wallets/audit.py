@@ -348,6 +348,52 @@ def bank_unlike_entries() -> Found:
     )
 
 
+def bank_unlike_states() -> Found:
+    """
+    I-11, I-12: a withdrawal of money is as far as its transfer; a line that is settled
+    is of a transfer that was paid by its number, or came back, once; and what a line
+    took back was its owner's, or the house's.
+    """
+    return _rows(
+        """
+        WITH money AS (
+            SELECT code FROM wallets_currency WHERE kind = 'fiat'
+        ), due AS (
+            SELECT transfer.id, withdrawal_id, CASE
+                WHEN transfer.state = 'taken' THEN 'building'
+                WHEN paid_at IS NOT NULL THEN 'confirmed' END AS state
+            FROM wallets_banktransfer AS transfer
+        )
+        SELECT 'transfer', due.id, due.state, paid.state
+        FROM due JOIN wallets_withdrawal AS paid ON paid.id = withdrawal_id
+        WHERE due.state <> paid.state
+        UNION ALL
+        SELECT 'withdrawal', id, state, NULL FROM wallets_withdrawal
+        WHERE state = 'building' AND currency_id IN (SELECT code FROM money)
+            AND id NOT IN (SELECT withdrawal_id FROM due WHERE state = 'building')
+        UNION ALL
+        SELECT 'line', line.id, line.state, transfer.state
+        FROM wallets_bankline AS line
+        JOIN wallets_banktransfer AS transfer ON transfer.id = transfer_id
+        WHERE line.state = 'settled' AND CASE WHEN line.amount < 0
+            THEN transfer.bank_txid IS DISTINCT FROM line.bank_txid
+            ELSE transfer.state <> 'returned' END
+        UNION ALL
+        SELECT 'returns', transfer_id, count(*)::text, NULL FROM wallets_bankline
+        WHERE state = 'settled' AND amount > 0
+        GROUP BY transfer_id HAVING count(*) > 1
+        UNION ALL
+        SELECT 'entry', entry.id, entry.reference, source.member_id::text
+        FROM wallets_entry AS entry
+        JOIN wallets_account AS source ON source.id = entry.source_id
+        LEFT JOIN wallets_bankline AS line
+            ON entry.reference = 'bank_line:' || line.id || ':reversed'
+        WHERE entry.reason = 'deposit_reversed' AND entry.reference LIKE 'bank_line:%'
+            AND source.member_id IS DISTINCT FROM line.member_id
+        """
+    )
+
+
 def payouts_unlike_entries() -> Found:
     """
     I-11, I-18: each confirmed payout left the books once, with the miner's fee; and so

@@ -27,7 +27,7 @@ from accounts import members, notices
 from accounts.models.members import Member
 from exchange.lib import audit
 from exchange.lib.errors import Refused
-from exchange.lib.money import ZERO, plain
+from exchange.lib.money import EXACT, ZERO, plain
 from exchange.lib.states import advance, advance_all, lock_row
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import ledger, queries
@@ -172,7 +172,7 @@ def taking_back(
             *(owner, AVAILABLE, held_at, AVAILABLE, there),
             *(Reason.DEPOSIT_REVERSED.value, cause),
         )
-    if lost := amount - there:
+    if lost := EXACT.subtract(amount, there):
         losses = ledger.house(House.LOSSES, currency)
         yield Move(
             *(losses, AVAILABLE, held_at, AVAILABLE, lost),

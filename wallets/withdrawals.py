@@ -169,6 +169,20 @@ class LooksPaid(Conflict):
     )
 
 
+class OwnWord(NotAllowed):
+    """Who said that the bank did not pay decides nothing that follows from it."""
+
+    code = "own_word_of_the_bank"
+    text = _("You have said that the bank sent it back. Somebody else has to decide.")
+
+
+class CameBack(Conflict):
+    """The bank is said to have sent it back, and no other operator has looked yet."""
+
+    code = "sent_back_by_the_bank"
+    text = _("The bank has sent it back. Please wait until somebody has looked at it.")
+
+
 class Terms(NamedTuple):
     """What a withdrawal of an amount costs, and what arrives."""
 
@@ -379,7 +393,7 @@ def place(
 def cancel(*, withdrawal: Withdrawal, by: str, now: datetime) -> Withdrawal:
     """
     Give the money back while nothing is being built. Raises IllegalMove afterwards, and
-    LooksPaid.
+    LooksPaid and CameBack.
     """
     with transaction():
         return _close(withdrawal, "cancel", by=by, now=now)
@@ -392,7 +406,7 @@ def whose_link(link: str, withdrawal_id: int) -> Withdrawal:
         pk=withdrawal_id, member=member, state__in=CANCELLABLE
     )
     row = rows.select_related("beneficiary").order_by("pk").first()
-    if row is None or row.looks_paid:
+    if row is None or row.looks_paid or row.came_back:
         raise links.LinkSpent
     state = _link_state(row)
     links.demand_unspent(link, member=member, purpose=_CANCEL, state=state)
@@ -414,12 +428,14 @@ def refuse(
     *, withdrawal: Withdrawal, operator: Member, note: str, now: datetime
 ) -> Withdrawal:
     """
-    Give the money back, and say why. Raises IllegalMove, OwnWithdrawal, LooksPaid.
+    Give the money back, and say why. Raises IllegalMove, OwnWithdrawal, OwnWord,
+    LooksPaid.
     """
     _demand_other(withdrawal, operator)
     with transaction():
         before = lock_row(withdrawal)
         _demand_unpaid(before, operator)
+        _demand_no_own_word(before, operator)
         was_refused = before.state == State.REFUSED
         closed = _close(
             withdrawal, "refuse", by=f"operator:{operator.pk}", now=now, note=note
@@ -434,7 +450,7 @@ def approve(
 ) -> Withdrawal:
     """
     Add one operator's word; the last one needed approves. The same operator's second
-    word adds nothing. Raises IllegalMove, OwnWithdrawal, OwnLimits, LooksPaid.
+    word adds nothing. Raises IllegalMove, OwnWithdrawal, OwnLimits, OwnWord, LooksPaid.
     """
     _demand_other(withdrawal, operator)
     _demand_no_hand_in_limits(withdrawal, operator, now)
@@ -444,6 +460,7 @@ def approve(
         if withdrawal.state != State.REVIEW:
             return advance(withdrawal, "approve", by=by)
         _demand_unpaid(withdrawal, operator)
+        _demand_no_own_word(withdrawal, operator)
         __, is_new = Approval.objects.get_or_create(
             withdrawal=withdrawal,
             operator=operator,
@@ -537,6 +554,8 @@ def _close(
     before = lock_row(withdrawal)
     if move == "cancel" and before.looks_paid:
         raise LooksPaid
+    if move == "cancel" and before.came_back:
+        raise CameBack
     closed = advance(before, move, by=by, **facts)
     if closed.state != before.state:
         _move(closed, Reason.WITHDRAWAL_CLOSED, now)
@@ -654,6 +673,18 @@ def _demand_unpaid(withdrawal: Withdrawal, operator: Member) -> None:
     words = withdrawal.findings.filter(txid="", turn=turn)
     if withdrawal.looks_paid and not words.exclude(operator=operator).exists():
         raise LooksPaid
+
+
+def _demand_no_own_word(withdrawal: Withdrawal, operator: Member) -> None:
+    """
+    Raise OwnWord where it is only the operator's own word that a bank did not pay: by
+    two deeds of one person the money would leave twice, or leave and be given back.
+    """
+    last = withdrawal.transfers.order_by("-pk").first()
+    if last is None or not withdrawal.came_back:
+        return
+    if audit.has_done(f"operator:{operator.pk}", "come_back", audit.labels(last)):
+        raise OwnWord
 
 
 def _tell(withdrawal: Withdrawal, event: notices.Event, **facts: str) -> None:

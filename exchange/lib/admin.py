@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import (
+    BadRequest,
+    FieldDoesNotExist,
+    PermissionDenied,
+    ValidationError,
+)
 from django.db.models import DecimalField, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -132,7 +138,23 @@ class _Desk(admin.ModelAdmin):  # type: ignore[type-arg]
                 deed=wanted,
             )
             raise PermissionDenied
+        self._demand_readable(request)
         return super().changelist_view(request, extra_context)
+
+    def _demand_readable(self, request: HttpRequest) -> None:
+        """
+        Raise BadRequest for what no page of ours sends and the database would choke on:
+        a NUL in what is filtered by, a key of rows that cannot be one.
+        """
+        keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        asked = [each for _name, values in request.GET.lists() for each in values]
+        if any("\0" in each for each in [*asked, *keys]):
+            raise BadRequest
+        try:
+            for key in keys:
+                self.model._meta.pk.to_python(key)
+        except ValidationError as error:
+            raise BadRequest from error
 
 
 def _actions(desk: _Desk, request: HttpRequest) -> list[tuple[Any, str, Any]]:

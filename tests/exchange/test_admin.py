@@ -65,6 +65,29 @@ def test_it_filters_by_nothing_but_what_it_offers(
 
 
 @pytest.mark.parametrize(
+    ("page", "lookup", "chosen"),
+    [
+        ("wallets_bankline", "?state__exact=%00", []),
+        ("wallets_bankline", "", ["abc"]),
+        ("wallets_bankline", "", ["1", "\0"]),
+        ("markets_market", "", ["\0"]),
+    ],
+)
+def test_what_cannot_be_a_filter_or_a_key_is_refused(
+    desk: Client, page: str, lookup: str, chosen: list[str]
+) -> None:
+    path = reverse(f"admin:{page}_changelist") + lookup
+    action = {"wallets_bankline": "ignore", "markets_market": "halt"}[page]
+    if chosen:
+        sent = {"action": action, "_selected_action": chosen, "reason": "a test"}
+        answer = desk.post(path, sent)
+    else:
+        answer = desk.get(path)
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
     ("page", "lookup"),
     [
         ("accounts_member", "state__exact=active"),

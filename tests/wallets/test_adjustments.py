@@ -22,9 +22,10 @@ from tests import rows
 from tests.makers import fund, make_member
 from tests.races.crowd import at_once, count
 from tests.wallets.test_payout_desk import act, hired
-from wallets import adjustments, ledger, queries
+from wallets import adjustments, audit, ledger, queries
 from wallets.ledger import House
 from wallets.models.adjustments import Adjustment
+from wallets.models.currencies import Currency
 from wallets.models.ledger import Entry
 
 D = Decimal
@@ -82,6 +83,20 @@ def test_it_is_booked_once_when_another_approves(
     assert entry.reference == f"adjustment:{row.pk}"
     told = AuditRecord.objects.get(action="book")
     assert (told.actor, told.facts["note"]) == (f"operator:{rita.pk}", "looked it up")
+
+
+def test_a_long_amount_is_booked_exactly(
+    alice: Member, finn: Member, rita: Member
+) -> None:
+    Currency.objects.create(
+        code="wei", name="Wei", symbol="w", kind="coin", scale=18, digits=18
+    )
+    amount = D("12345678901.000000000000000003")
+    approve(propose(finn, alice, str(amount), currency="wei"), rita)
+    assert queries.balance(alice.pk, "wei").available == amount
+    approve(propose(finn, alice, f"-{amount}", currency="wei"), rita)
+    assert queries.balance(alice.pk, "wei").available == 0
+    assert not audit.adjustments_unlike_entries()
 
 
 def test_the_member_hears_why(alice: Member, finn: Member, rita: Member) -> None:

@@ -19,6 +19,7 @@ from tests.wallets.tellers import (
     IBAN,
     MONEY,
     accept,
+    approved,
     book,
     call,
     code_of,
@@ -28,11 +29,13 @@ from tests.wallets.tellers import (
     purse,
     read_in,
     statement,
+    take,
 )
 from wallets import beneficiaries, ledger, queries
 from wallets.bank import accounts, codes, lines, statements, transfers
 from wallets.ledger import House
 from wallets.models.bank import BankChannel, BankLine, BankStatement
+from wallets.models.currencies import Currency
 
 
 @pytest.fixture
@@ -90,6 +93,7 @@ def test_a_damaged_code_is_no_code() -> None:
         ("1.234.567,8", ",", "1234567.8"),
         ("1 234,50", ",", "1234.5"),
         ("9999999999999999999.99", ".", "9999999999999999999.99"),
+        ("-12345678901234567890.000000001", ".", "-12345678901234567890.000000001"),
     ],
 )
 def test_an_amount_is_read_exactly(text: str, mark: str, amount: str) -> None:
@@ -115,6 +119,31 @@ def test_an_amount_is_read_exactly(text: str, mark: str, amount: str) -> None:
 def test_what_may_mean_two_amounts_is_none(text: str, mark: str) -> None:
     with pytest.raises(statements.BadLine):
         statements.amount_of(text, mark)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("text", "mark", "is_read"),
+    [
+        *(("1.000", ".", False), ("1,000", ",", False), ("-12.500", ".", False)),
+        *(("999.000", ".", False), ("1000.000", ".", True), ("0.500", ".", True)),
+        *(("1.0000", ".", True), ("1,234.500", ".", True), ("1.00", ".", True)),
+    ],
+)
+def test_three_decimals_may_be_thousands_where_there_are_two(
+    text: str, mark: str, is_read: bool
+) -> None:
+    channel = make_channel(decimal_mark=mark, delimiter=";")
+    content = f"id;date;amount;payer;account;text\n1;2026-11-24;{text};Bob;99;a"
+    found = statements.read(channel, content.encode())
+    assert (bool(found.lines), bool(found.bad)) == (is_read, not is_read)
+
+
+@pytest.mark.django_db
+def test_three_decimals_are_decimals_where_there_are_three() -> None:
+    Currency.objects.filter(pk=MONEY).update(digits=3)
+    found = statements.read(make_channel(), statement("1,2026-11-24,1.000,Bob,99,a"))
+    assert [line.amount for line in found.lines] == [1]
 
 
 def test_a_file_is_read_whole_or_not_at_all(channel: BankChannel) -> None:
@@ -189,6 +218,23 @@ def test_the_same_again_does_nothing_twice(channel: BankChannel) -> None:
     with pytest.raises(lines.HasBadLines):
         lines.read_in(content=statement("1,2026-11-24,101,Bob,99,a"), **terms)
     assert BankLine.objects.count() == 2
+
+
+def test_a_day_that_may_be_two_is_none(channel: BankChannel) -> None:
+    digits = make_channel(date_format="%Y%m%d")
+    found = statements.read(
+        digits, statement("1,2026111,1,Bob,99,a", "2,20261124,1,Bob,99,a")
+    )
+    assert [bad.number for bad in found.bad] == [2]
+    assert [str(line.booked_on) for line in found.lines] == ["2026-11-24"]
+
+
+def test_a_number_is_known_in_another_way_of_writing_it(channel: BankChannel) -> None:
+    for written in ("\u00c4-17", "A\u0308-17", "\u00c4-１７", "\u00c4\uff0d17"):
+        found = read_in(channel, f"{written},2026-11-24,100,Bob,99,a")
+        assert [row.bank_txid for row in found] == ["\u00c4-17"]
+    with pytest.raises(lines.HasBadLines):  # sixteen signs for one
+        read_in(channel, "\ufdfa" * 64 + ",2026-11-24,100,Bob,99,a")
 
 
 # --- Matching ------------------------------------------------------------------------
@@ -296,7 +342,21 @@ def test_nobody_decides_about_their_own(
     (_, nobodys) = read_in(channel, "2,2026-11-24,5,X,99,none")
     with pytest.raises(transfers.OwnMoney):
         lines.assign(line=nobodys, member=olive, operator=olive, reason="a")
+    with pytest.raises(transfers.OwnMoney):
+        lines.assign(line=row, member=bob, operator=olive, reason="a")
     assert accept(row, bob).state == "credited"
+
+
+def test_nobody_decides_about_the_line_of_their_own_withdrawal(
+    channel: BankChannel, olive: Member, bob: Member
+) -> None:
+    mine = approved(olive, bob)
+    take(mine, channel, bob)
+    (row,) = read_in(channel, f"1,2026-11-25,-98,O,1,W{mine.pk}")
+    for decide in (lines.send_back, lines.ignore):
+        with pytest.raises(transfers.OwnMoney):
+            decide(line=row, operator=olive, reason="a")
+    assert BankLine.objects.get().state == "matched"
 
 
 def test_what_one_assigns_another_accepts(

@@ -27,6 +27,7 @@ from tests.wallets.tellers import (
     purse,
     read_in,
     statement,
+    take,
 )
 from wallets.bank import codes, statements
 from wallets.models.bank import (
@@ -239,7 +240,21 @@ def test_a_withdrawal_is_taken_exported_and_paid(
     act(finance, "paid", transfer, bank_txid="N-9")
     assert Withdrawal.objects.get(pk=row.pk).txid == "N-9"
     act(finance, "sent_back", transfer)
-    assert purse(alice) == (98, 0)
+    assert purse(alice) == (0, 0)
+
+
+def test_what_a_frozen_member_asked_for_is_not_given_to_the_bank(
+    channel: BankChannel, finance: Client, alice: Member, olive: Member
+) -> None:
+    row = approved(alice, olive)
+    transfer = take(row, channel, olive)
+    members.freeze(member=alice, by="operator:1", reason="a test")
+    answer = act(finance, "for_the_bank", transfer)
+    assert f"W{row.pk}" not in answer.content.decode()
+    transfers = reverse("admin:wallets_banktransfer_changelist")
+    assert f"W{row.pk}: Its owner is frozen" in text(finance.get(transfers))
+    members.thaw(member=alice, by="operator:1", reason="a test")
+    assert f"W{row.pk}" in act(finance, "for_the_bank", transfer).content.decode()
 
 
 @pytest.mark.promise("S-79")

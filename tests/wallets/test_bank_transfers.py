@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
@@ -11,19 +12,24 @@ from accounts import members
 from accounts.models.members import Member
 from exchange.lib.models import Mail
 from exchange.lib.states import IllegalMove
+from exchange.lib.transactions import transaction
+from tests.makers import fund, make_member
 from tests.wallets.tellers import (
     MONEY,
     accept,
     approved,
+    call,
+    enter,
     make_channel,
     purse,
     read_in,
     take,
 )
-from wallets import payouts, queries, withdrawals
+from tests.wallets.tellers import pay as credit
+from wallets import audit, ledger, payouts, queries, withdrawals
 from wallets.bank import lines, transfers
 from wallets.ledger import House
-from wallets.models.bank import BankChannel, BankTransfer
+from wallets.models.bank import BankChannel, BankLine, BankTransfer
 from wallets.models.coins import Rules
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 
@@ -92,6 +98,18 @@ def test_a_number_of_the_bank_pays_once(
     assert purse(bob) == (0, 100)
 
 
+def test_two_banks_may_give_the_same_number(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    pay(take(row, channel, olive), olive, "1")
+    other_bank = BankChannel.objects.create(currency_id=MONEY, name="other")
+    other = approved(alice, olive)  # of the same amount, to the same account
+    take(other, other_bank, olive)
+    (line,) = read_in(other_bank, f"1,2026-11-25,-98,Alice,1,W{other.pk}")
+    assert accept(line, olive).state == "settled"
+    assert (fresh(other).state, fresh(other).txid) == ("confirmed", "1")
+
+
 def test_a_line_of_the_statement_confirms_it(
     channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
 ) -> None:
@@ -124,14 +142,14 @@ def test_a_line_of_what_was_booked_by_hand_books_nothing_more(
 
 
 def test_what_comes_back_before_goes_to_the_reviewers(
-    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member, bob: Member
 ) -> None:
     transfer = take(row, channel, olive)
     for _again in range(2):
         assert bounce(transfer, olive).state == "returned"
     assert (fresh(row).state, "bank_returned" in fresh(row).doubts) == ("review", True)
     assert purse(alice) == (0, 100)
-    withdrawals.approve(withdrawal=row, operator=olive, note="", now=timezone.now())
+    withdrawals.approve(withdrawal=row, operator=bob, note="", now=timezone.now())
     again = take(row, channel, olive)
     assert again != transfer
     pay(again, olive)
@@ -146,12 +164,29 @@ def test_words_of_before_do_not_approve_what_the_bank_sent_back(
     row = approved(alice, olive)
     assert row.state == "review"
     withdrawals.approve(withdrawal=row, operator=bob, note="", now=timezone.now())
-    bounce(take(row, channel, olive), olive)
+    bounce(take(row, channel, olive), make_member("fiona", is_operator=True))
     for _again in range(2):
         withdrawals.approve(withdrawal=row, operator=olive, note="", now=timezone.now())
         assert fresh(row).state == "review"
     withdrawals.approve(withdrawal=row, operator=bob, note="", now=timezone.now())
     assert fresh(row).state == "approved"
+
+
+@pytest.mark.promise("S-80")
+def test_who_says_that_it_came_back_does_not_decide_about_it(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member, bob: Member
+) -> None:
+    bounce(take(row, channel, olive), olive)
+    now = timezone.now()
+    for decide in (withdrawals.approve, withdrawals.refuse):
+        with pytest.raises(withdrawals.OwnWord):
+            decide(withdrawal=row, operator=olive, note="", now=now)
+    with pytest.raises(withdrawals.CameBack):
+        withdrawals.cancel(withdrawal=row, by=f"member:{alice.pk}", now=now)
+    assert (fresh(row).state, *purse(alice)) == ("review", 0, 100)
+    withdrawals.approve(withdrawal=row, operator=bob, note="", now=now)
+    withdrawals.cancel(withdrawal=row, by=f"member:{alice.pk}", now=now)
+    assert purse(alice) == (100, 0)
 
 
 def test_what_comes_back_afterwards_is_given_back(
@@ -166,6 +201,75 @@ def test_what_comes_back_afterwards_is_given_back(
     assert queries.house_balance(House.BANK, MONEY) == 0
     assert queries.house_balance(House.FEES, MONEY) == 2
     assert Mail.objects.order_by("-pk")[0].subject == "98.0 CNY came back"
+
+
+@pytest.mark.promise("I-12")
+def test_nobody_gives_back_what_was_paid_by_a_word_alone(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member, bob: Member
+) -> None:
+    transfer = pay(take(row, channel, olive), olive)
+    with pytest.raises(transfers.NotSaid):
+        bounce(transfer, olive)
+    assert purse(alice) == (0, 0)
+    line = enter(channel, olive, amount=Decimal(98), text=f"return of W{row.pk}")
+    with pytest.raises(lines.FourEyes):
+        accept(line, olive)
+    assert accept(line, bob).state == "settled"
+    assert purse(alice) == (98, 0)
+
+
+def test_what_somebody_else_pays_as_a_return_waits_with_a_doubt(
+    channel: BankChannel,
+    row: Withdrawal,
+    alice: Member,
+    olive: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    call(alice, "Alice Example", monkeypatch)
+    pay(take(row, channel, olive), olive)
+    theirs, nobodys, hers = read_in(
+        channel,
+        f"1,2026-11-26,98,Mallory,1,W{row.pk}",
+        f"2,2026-11-26,98,,1,W{row.pk}",
+        f"3,2026-11-26,98,Alice Example,1,W{row.pk}",
+    )
+    found = [line.doubts for line in (theirs, nobodys, hers)]
+    assert found == [["third_party"], ["no_payer"], []]
+    with pytest.raises(lines.Doubtful):
+        accept(theirs, olive)
+    assert purse(alice) == (0, 0)
+    accept(theirs, olive, despite_doubts=True, reason="the other bank's name")
+    assert purse(alice) == (98, 0)
+
+
+def test_what_comes_back_a_second_time_is_other_money(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    pay(take(row, channel, olive), olive)
+    once, twice = read_in(
+        channel,
+        f"R-1,2026-11-26,98,Bank,1,return of W{row.pk}",
+        f"R-2,2026-11-26,98,Bank,1,return of W{row.pk}",
+    )
+    accept(once, olive)
+    with pytest.raises(transfers.ReturnedOtherwise):
+        accept(twice, olive)
+    assert purse(alice) == (98, 0)
+    assert BankLine.objects.get(pk=twice.pk).state == "matched"
+
+
+def test_the_line_of_a_payment_is_settled_after_it_came_back(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    transfer = take(row, channel, olive)
+    (gone,) = read_in(channel, f"N-1,2026-11-25,-98,A,1,W{row.pk}")
+    pay(transfer, olive, "N-1")
+    back = read_in(channel, f"R-1,2026-11-26,98,Bank,1,return of W{row.pk}")[1]
+    accept(back, olive)
+    assert accept(gone, olive).state == "settled"
+    assert purse(alice) == (98, 0)
+    with pytest.raises(transfers.PaidOtherwise):
+        pay(transfer, olive, "N-2")
 
 
 def test_nobody_pays_themselves(
@@ -237,3 +341,59 @@ def test_several_numbers_in_a_line_match_none(
     assert (line.state, line.doubts) == ("new", ["several_numbers"])
     with pytest.raises(lines.NothingMatched):
         accept(line, olive, despite_doubts=True)
+
+
+# --- The audit -----------------------------------------------------------------------
+
+
+@pytest.mark.broken_books
+def test_the_audit_finds_a_transfer_unlike_its_withdrawal(
+    channel: BankChannel, row: Withdrawal, olive: Member
+) -> None:
+    take(row, channel, olive)
+    assert not audit.bank_unlike_states()
+    # As if somebody could cancel what the bank is about to pay.
+    Withdrawal.objects.filter(pk=row.pk).update(state="approved")
+    ((what, *_),) = audit.bank_unlike_states()
+    assert what == "transfer"
+
+
+@pytest.mark.broken_books
+def test_the_audit_finds_lines_that_settled_nothing(
+    channel: BankChannel, row: Withdrawal, olive: Member
+) -> None:
+    take(row, channel, olive)
+    read_in(channel, f"N-1,2026-11-25,-98,A,1,W{row.pk}")
+    BankLine.objects.update(state="settled")
+    ((what, *_),) = audit.bank_unlike_states()
+    assert what == "line"
+
+
+@pytest.mark.broken_books
+def test_the_audit_finds_two_lines_for_one_return(
+    channel: BankChannel, row: Withdrawal, olive: Member
+) -> None:
+    pay(take(row, channel, olive), olive)
+    rows = [f"R-{each},2026-11-26,98,Bank,1,W{row.pk}" for each in (1, 2)]
+    accept(read_in(channel, *rows)[0], olive)
+    assert not audit.bank_unlike_states()
+    BankLine.objects.update(state="settled")
+    ((what, *_),) = audit.bank_unlike_states()
+    assert what == "returns"
+
+
+@pytest.mark.broken_books
+def test_the_audit_finds_what_was_taken_back_from_somebody_else(
+    channel: BankChannel, alice: Member, bob: Member, olive: Member
+) -> None:
+    line = accept(credit(channel, alice, "100", "1"), olive)
+    fund(bob, f"100 {MONEY}")
+    cause = f"bank_line:{line.pk}:reversed"
+    with transaction():
+        theirs = ledger.account_of(member_id=bob.pk, currency=MONEY)
+        ends = (theirs, "a", ledger.house(House.BANK, MONEY), "a")
+        move = ledger.Move(*ends, line.amount, "deposit_reversed", cause)
+        ledger.post_once(cause, [move], at=timezone.now())
+    BankLine.objects.filter(pk=line.pk).update(state="reversed")
+    ((what, *_),) = audit.bank_unlike_states()
+    assert what == "entry"

@@ -14,6 +14,7 @@ from accounts.models.members import Member
 from exchange.lib.errors import Refused
 from exchange.lib.models import AuditRecord
 from exchange.lib.transactions import transaction
+from tests.makers import fund
 from tests.nodes import Node, RegtestWorld, running
 from tests.wallets.places import (
     COIN,
@@ -25,6 +26,7 @@ from tests.wallets.places import (
 )
 from wallets import addresses, deposits, ledger, queries, scanner, tasks
 from wallets.chains.base import Payment
+from wallets.models.currencies import Currency
 from wallets.models.deposits import Deposit, DepositAddress, Scan
 from wallets.models.ledger import Entry
 
@@ -481,3 +483,21 @@ def _give(source: Member, target: Member, amount: str) -> None:
             "test:1",
         )
         ledger.post([move], at=timezone.now())
+
+
+def test_a_long_amount_is_taken_back_whole(alice: Member) -> None:
+    Currency.objects.create(
+        code="wei", name="Wei", symbol="w", kind="coin", scale=18, digits=18
+    )
+    fund(alice, "1 wei")
+    amount = Decimal("12345678901.000000000000000003")
+    with transaction():
+        owned, lost = deposits.taking_back(
+            member_id=alice.pk,
+            currency="wei",
+            amount=amount,
+            holder=ledger.House.HOT,
+            cause="test:gone",
+        )
+    assert owned.amount == 1
+    assert lost.amount == Decimal("12345678900.000000000000000003")

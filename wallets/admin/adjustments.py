@@ -68,7 +68,7 @@ class ProposalForm(forms.ModelForm):  # type: ignore[type-arg]
         return {
             "member": member,
             "currency": found["currency"].pk,
-            "amount": size if found["direction"] == "add" else -size,
+            "amount": size if found["direction"] == "add" else size.copy_negate(),
             "reason": found["reason"],
         }
 
@@ -127,7 +127,7 @@ class AdjustmentAdmin(ReadOnly):
     def what_it_does(self, row: Adjustment) -> str:
         facts = {
             "account": self.whose(row),
-            "amount": plain(abs(row.amount)),
+            "amount": plain(row.amount.copy_abs()),
             "currency": row.currency_id.upper(),
             "held": plain(adjustments.held(row)),
         }

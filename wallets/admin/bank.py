@@ -412,9 +412,8 @@ class BankTransferAdmin(ReadOnly):
     has_pay_permission = may("wallets.pay_by_bank")
 
     def actions_on(self, row: BankTransfer) -> tuple[str, ...]:
-        if row.state == BankTransfer.State.TAKEN:
-            return ("for_the_bank", "paid", "sent_back")
-        return ("sent_back",) if row.state == BankTransfer.State.PAID else ()
+        is_taken = row.state == BankTransfer.State.TAKEN
+        return ("for_the_bank", "paid", "sent_back") if is_taken else ()
 
     @admin.display(description=_("to"))
     def to(self, row: BankTransfer) -> str:
@@ -429,9 +428,15 @@ class BankTransferAdmin(ReadOnly):
     def for_the_bank(
         self, request: HttpRequest, rows: QuerySet[BankTransfer]
     ) -> HttpResponse:
-        """Give what is in hand as a file; what was paid is left out."""
-        taken = rows.filter(state=BankTransfer.State.TAKEN)
-        chosen = list(taken.select_related("withdrawal__beneficiary").order_by("pk"))
+        """
+        Give what is in hand as a file. What was paid is left out, and so is what a
+        member asked for who was frozen since: until then the money is here.
+        """
+        taken = rows.filter(state=BankTransfer.State.TAKEN).order_by("pk")
+        is_active = Q(withdrawal__member__state=Member.State.ACTIVE)
+        chosen = list(taken.filter(is_active).select_related("withdrawal__beneficiary"))
+        for row in taken.exclude(is_active):
+            messages.error(request, f"{row}: {transfers.NotPayable.text}")
         numbers = [each.withdrawal_id for each in chosen]
         subject = BankTransfer._meta.label_lower
         audit.record(_actor(request), "transfers_exported", subject, numbers=numbers)
@@ -467,8 +472,8 @@ class BankTransferAdmin(ReadOnly):
         description=_("The bank sent it back"),
         permissions=["pay"],
         warning=_(
-            "What was not booked goes to the reviewers; what was is credited to its"
-            " owner, without our fee."
+            "It goes to the reviewers. What was paid before comes back by the bank's"
+            " line, and not here."
         ),
     )
     def sent_back(

@@ -246,7 +246,7 @@ def accept(
     repeat.
 
     Raises NothingMatched, Doubtful, FourEyes, Closed, transfers.OwnMoney, IllegalMove,
-    and for a withdrawal what transfers.book_paid raises.
+    and for a withdrawal what transfers.book_paid raises, or ReturnedOtherwise.
     """
     with transaction():
         seen = BankLine.objects.select_related("member", "transfer").get(pk=line.pk)
@@ -275,7 +275,7 @@ def assign(
     transfers.demand_other(member.pk, operator)
     by = f"operator:{operator.pk}"
     with transaction():
-        line = lock_row(line)
+        line = _locked_for(line, operator)
         if line.amount < ZERO:
             raise NotIncoming
         if line.state not in {State.NEW, State.MATCHED}:
@@ -290,17 +290,23 @@ def assign(
 
 
 def send_back(*, line: BankLine, operator: Member, reason: str) -> BankLine:
-    """Take down that the money goes back to who paid it. Raises IllegalMove."""
-    transfers.demand_other(line.member_id, operator)
+    """
+    Take down that the money goes back to who paid it. Raises IllegalMove and
+    transfers.OwnMoney.
+    """
     with transaction():
         by = f"operator:{operator.pk}"
+        line = _locked_for(line, operator)
         return advance(line, "send_back", by=by, reason=reason)
 
 
 def ignore(*, line: BankLine, operator: Member, reason: str) -> BankLine:
-    """Take down that a line concerns no member: the bank's own fees. IllegalMove."""
-    transfers.demand_other(line.member_id, operator)
+    """
+    Take down that a line concerns no member: the bank's own fees. Raises IllegalMove
+    and transfers.OwnMoney.
+    """
     with transaction():
+        line = _locked_for(line, operator)
         return advance(line, "ignore", by=f"operator:{operator.pk}", reason=reason)
 
 
@@ -338,6 +344,18 @@ def reverse(
                 owner,
                 reason=f"the bank took a credited deposit back: {line.bank_txid}",
             )
+    return line
+
+
+def _locked_for(line: BankLine, operator: Member) -> BankLine:
+    """
+    Return a line, locked, about which an operator may decide: it is held neither for
+    their deposit nor for their withdrawal. Raises transfers.OwnMoney.
+    """
+    line = lock_row(line)
+    transfers.demand_other(line.member_id, operator)
+    if line.transfer is not None:
+        transfers.demand_other(line.transfer.withdrawal.member_id, operator)
     return line
 
 
@@ -403,6 +421,10 @@ def _settle(
         transfers.book_paid(transfer, line.bank_txid, by=by, now=now)
     else:
         transfers.book_return(transfer, by=by, now=now, line=str(line.pk))
+        # Its withdrawal is locked by now, so that of two lines one sees the other.
+        others = transfer.lines.filter(state=State.SETTLED, amount__gt=ZERO)
+        if others.exclude(pk=line.pk).exists():
+            raise transfers.ReturnedOtherwise
     return line
 
 
@@ -428,7 +450,7 @@ def _match_transfer(row: BankLine) -> None:
     numbers = {int(number) for number in _NUMBER.findall(row.text.upper())}
     found = BankTransfer.objects.filter(
         channel=row.channel, withdrawal__in=numbers
-    ).select_related("withdrawal")
+    ).select_related("withdrawal__member")
     wanted = [BankTransfer.State.TAKEN, BankTransfer.State.PAID]
     if row.amount > ZERO:  # the bank sends back what it paid
         wanted = [BankTransfer.State.PAID]
@@ -437,6 +459,9 @@ def _match_transfer(row: BankLine) -> None:
         row.doubts = ["several_numbers"]
     elif rows and rows[0].withdrawal.net == abs(row.amount):
         row.transfer = rows[0]
+        if row.amount > ZERO:
+            # Anybody may write the number of a withdrawal into what they pay.
+            row.doubts = sorted(_doubts_of_payer(row, rows[0].withdrawal.member))
     elif rows:
         row.doubts = ["other_amount"]
 
@@ -470,15 +495,17 @@ def _suggested(row: BankLine) -> Member | None:
 
 
 def _doubts(row: BankLine, member: Member) -> set[str]:
-    doubts = set()
+    doubts = _doubts_of_payer(row, member)
     if row.amount < row.channel.deposit_min:
         doubts.add("below_minimum")
-    name = identity.verified_name(member)
-    if name is not None and not row.payer:
-        doubts.add("no_payer")
-    elif name is not None and not are_alike(name, row.payer):
-        doubts.add("third_party")
     return doubts
+
+
+def _doubts_of_payer(row: BankLine, member: Member) -> set[str]:
+    name = identity.verified_name(member)
+    if name is None or are_alike(name, row.payer):
+        return set()
+    return {"third_party" if row.payer else "no_payer"}
 
 
 def are_alike(name: str, other: str) -> bool:

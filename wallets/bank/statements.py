@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -34,6 +35,8 @@ _COLUMNS = {
     "payer_account": "column_payer_account",
     "text": "column_text",
 }
+_DAY = re.compile("[0-9]{8}")
+_GROUP = 3  # so many figures stand in a group of thousands
 _GROUPED = re.compile(r"[0-9]{1,3}(?:([.,' \u00a0\u2019])[0-9]{3})(?:\1[0-9]{3})*")
 
 
@@ -104,6 +107,8 @@ def read(channel: BankChannel, content: bytes) -> Read:
 def demand_sound(channel: BankChannel, line: Line) -> Line:
     """Return a line as it is kept. Raises BadLine."""
     texts: dict[str, Any] = {}
+    # The same number may come in two ways of writing it: of full width, or composed.
+    line = line._replace(bank_txid=numbered(line.bank_txid))
     for name, length in _LENGTHS.items():
         text = " ".join(words.cleaned(getattr(line, name)).split())
         if len(text) > length:
@@ -112,12 +117,19 @@ def demand_sound(channel: BankChannel, line: Line) -> Line:
     if not texts["bank_txid"]:
         raise BadLine(_("The bank's number is missing."))
     digits = channel.currency.digits
+    if digits < _GROUP and _may_be_thousands(line.amount):
+        raise _unreadable(str(line.amount))
     if line.amount == ZERO or not is_multiple(line.amount, unit(digits)):
         raise BadLine(
             _("The amount is nothing, or has more than %(digits)s digits.")
             % {"digits": digits}
         )
     return line._replace(**texts)
+
+
+def numbered(number: str) -> str:
+    """Return a number of a bank's in the one way in which we write it."""
+    return unicodedata.normalize("NFKC", number)
 
 
 def amount_of(text: str, mark: str) -> Decimal:
@@ -139,7 +151,12 @@ def amount_of(text: str, mark: str) -> Decimal:
         amount = parse(f"{whole}.{rest}" if is_split else whole)
     except ExchangeError as error:
         raise _unreadable(text) from error
-    return -amount if sign == "-" else amount
+    return amount.copy_negate() if sign == "-" else amount
+
+
+def _may_be_thousands(amount: Decimal) -> bool:
+    """Say whether its decimals may be meant as the last group of a whole number."""
+    return amount.as_tuple().exponent == -_GROUP and 1 <= abs(amount) < 10**_GROUP
 
 
 def _rows(channel: BankChannel, content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
@@ -202,6 +219,9 @@ def _line(channel: BankChannel, row: dict[str, str]) -> Line:
 
 def _date_of(text: str, form: str) -> date:
     try:
+        # Without signs between them "2026111" is two days, and strptime chooses one.
+        if form == BankChannel.DateFormat.DIGITS and not _DAY.fullmatch(text):
+            raise ValueError
         return datetime.strptime(text, form).date()  # noqa: DTZ007  a day has no zone
     except ValueError as error:
         raise BadLine(_("This is no date: %(text)s") % {"text": text[:40]}) from error

@@ -3,7 +3,8 @@ Withdrawals by bank: taken in hand, given to the bank as a file, booked when it 
 
 From the moment one is taken it is the bank's, and its owner cannot cancel it. It is
 booked once, by the bank's number, which pays once. What the bank sends back before that
-goes to the reviewers; what it sends back afterwards is credited to its owner.
+goes to the reviewers; what it sends back afterwards is credited to its owner, by a line
+that says so.
 
 Rows are locked in this order: the member, the withdrawal, its transfer, balances.
 """
@@ -27,6 +28,7 @@ from exchange.lib.money import ZERO, plain
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import ledger
+from wallets.bank.statements import numbered
 from wallets.ledger import AVAILABLE, LOCKED, House, Move, Reason
 from wallets.models.bank import BankChannel, BankTransfer
 from wallets.models.withdrawals import Withdrawal
@@ -73,11 +75,25 @@ class NumberUsed(Conflict):
     text = _("This number of the bank stands at another transfer.")
 
 
+class NotSaid(Refused):
+    """What was paid comes back by a line of the bank's, not by one operator's word."""
+
+    code = "bank_return_needs_a_line"
+    text = _("It was paid. What came back is booked by accepting the bank's line.")
+
+
 class PaidOtherwise(Conflict):
     """It was booked with another number: it may have been paid twice."""
 
     code = "paid_by_another_number"
     text = _("It was booked with another number. Was it paid twice?")
+
+
+class ReturnedOtherwise(Conflict):
+    """It came back by another line: this one is of other money."""
+
+    code = "returned_by_another_line"
+    text = _("It has come back by another line before. Whose money is this?")
 
 
 def take(
@@ -136,7 +152,7 @@ def paid(
     Raises BadNumber, NumberUsed, PaidOtherwise, OwnMoney, IllegalMove.
     """
     demand_other(transfer.withdrawal.member_id, operator)
-    number = words.line(bank_txid)
+    number = words.line(numbered(bank_txid))
     if not number or len(number) > _NUMBER_LENGTH_MAX:
         raise BadNumber
     try:
@@ -157,7 +173,8 @@ def book_paid(
     """
     row = lock_row(Withdrawal.objects.get(pk=transfer.withdrawal_id))
     transfer = lock_row(transfer)
-    if transfer.state == State.PAID:
+    # What was paid and came back since was paid all the same.
+    if transfer.bank_txid is not None:
         if transfer.bank_txid != number:
             raise PaidOtherwise
         return transfer
@@ -183,13 +200,17 @@ def sent_back(
     *, transfer: BankTransfer, operator: Member, reason: str, now: datetime
 ) -> BankTransfer:
     """
-    Take down that the bank did not pay, or sent it back. Safe to repeat.
+    Take down that the bank did not pay. Safe to repeat. What it had paid comes back by
+    a line that is accepted: one operator's word alone credits nobody.
 
-    Raises OwnMoney, IllegalMove.
+    Raises OwnMoney, NotSaid, IllegalMove.
     """
     demand_other(transfer.withdrawal.member_id, operator)
     with transaction():
         by = f"operator:{operator.pk}"
+        lock_row(transfer.withdrawal)
+        if lock_row(transfer).state == State.PAID:
+            raise NotSaid
         return book_return(transfer, by=by, now=now, reason=reason)
 
 

@@ -310,10 +310,13 @@ class Withdrawal(models.Model):
                 | ~models.Q(state__in=["review", "approved"]),
                 name="waiting_withdrawals_are_in_no_payout",
             ),
-            # Of those that an operator found paid without us.
+            # Of those that an operator found paid without us. Numbers of banks are no
+            # ids of transactions: two banks may give the same one.
             models.UniqueConstraint(
                 fields=["currency", "txid", "destination", "net"],
-                condition=models.Q(state="confirmed", payout=None) & ~models.Q(txid=""),
+                condition=models.Q(
+                    state="confirmed", payout=None, txid__regex=r"^[0-9a-f]{64}$"
+                ),
                 name="a_payment_settles_one_withdrawal",
             ),
         ]
@@ -408,6 +411,11 @@ class Withdrawal(models.Model):
     def looks_paid(self) -> bool:
         """Say whether it waits for operators to find out if something has paid it."""
         return self.state == self.State.REVIEW and "looks_paid" in self.doubts
+
+    @property
+    def came_back(self) -> bool:
+        """Say whether the bank sent it back, and operators have to look why."""
+        return self.state == self.State.REVIEW and "bank_returned" in self.doubts
 
     def cause(self, what: str) -> str:
         """Name the cause of a step by which it is paid: once for each time it is."""

@@ -380,7 +380,8 @@ def _row(
     is_sent = state == labels.BROADCAST and payout is not None
     return {
         "withdrawal": withdrawal,
-        "can_cancel": state in withdrawals.CANCELLABLE and not withdrawal.looks_paid,
+        "can_cancel": state in withdrawals.CANCELLABLE
+        and not (withdrawal.looks_paid or withdrawal.came_back),
         "required": payouts.required(rules, payout) if is_sent and payout else 0,
         "link": "" if is_practice else rules.link_to(withdrawal.txid),
         "steps": [
