@@ -20,6 +20,7 @@ from tests.wallets.places import practice_place, rules
 from wallets import ledger, queries, statement
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 from wallets.statement import Reader, Wanted
+from wallets.views import history
 from wallets.views.history import _cell
 
 
@@ -216,6 +217,29 @@ def test_deposits_are_sorted_and_narrowed(browser: Client, alice: Member) -> Non
     assert amounts("currency=btc") == []
     assert amounts("sort=member__password") == [9, 1, 3, 2]
     assert len(file_of(browser, "/funds/history/deposits/csv?state=credited")) == 4
+
+
+def test_how_long_a_page_is_is_ours_to_say(
+    browser: Client, alice: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_ROWS", 2)
+    rules(("0", 1))
+    place = practice_place()
+    for amount in ("1", "2", "3"):
+        place.pay(alice, amount)
+    place.scan()
+
+    def amounts(**asked: str) -> list[Any]:
+        path = "/funds/history/deposits"
+        page = browser.get(path, {"sort": "amount"} | asked)
+        return [row.record.amount for row in page.context["table"].paginated_rows]
+
+    for number in ("-1", "0", "1", "9" * 9, "9" * 5000):
+        assert amounts(per_page=number) == [1, 2]
+    for odd in ("", "x", "1"):
+        assert amounts(page=odd) == [1, 2]
+    for last in ("2", "0", "-1", "9" * 30):
+        assert amounts(page=last) == [3]
 
 
 # --- Files ----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import django_tables2 as tables
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -154,8 +155,10 @@ def _withdrawals(request: HttpRequest) -> WithdrawalsFilter:
 def _paginated(
     request: HttpRequest, kind: str, found: Any, table: tables.Table
 ) -> HttpResponse:
-    config = tables.RequestConfig(request, paginate={"per_page": _ROWS, "silent": True})
-    config.configure(table)
+    tables.RequestConfig(request, paginate=False).configure(table)
+    # Not by RequestConfig: that lets who asks say how many rows a page has.
+    table.paginator = Paginator(table.rows, _ROWS)
+    table.page = table.paginator.get_page(request.GET.get("page"))
     return _page(request, kind, found.form, table, {})
 
 
