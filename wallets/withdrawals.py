@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from django.conf import settings
@@ -32,7 +32,7 @@ from accounts.models.proofs import Proof
 from accounts.models.tokens import ApiToken
 from exchange.lib import audit
 from exchange.lib.errors import Conflict, NotAllowed, Refused
-from exchange.lib.money import ZERO, is_multiple, plain, unit
+from exchange.lib.money import EXACT, ZERO, is_multiple, plain, unit
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import beneficiaries, deposits, ledger, queries, signing, valuation
@@ -223,14 +223,16 @@ def terms_of(currency: str, amount: Decimal) -> Terms:
             % {"digits": digits},
             digits=digits,
         )
-    if amount - fee < rules.withdrawal_min:
-        least = plain(rules.withdrawal_min + fee)
+    with localcontext(EXACT):
+        net, least_amount = amount - fee, rules.withdrawal_min + fee
+    if net < rules.withdrawal_min:
+        least = plain(least_amount)
         raise BadWithdrawal(
             _("The least you can withdraw is %(least)s, the fee of %(fee)s included.")
             % {"least": least, "fee": plain(fee)},
             minimum=least,
         )
-    return Terms(amount, fee, amount - fee)
+    return Terms(amount, fee, net)
 
 
 def left_of(member: Member, *, now: datetime) -> Left:

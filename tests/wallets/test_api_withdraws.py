@@ -22,8 +22,10 @@ from tests.races.crowd import at_once
 from tests.wallets.places import COIN, practice_place, rules
 from tests.wallets.test_withdrawals import book
 from wallets import addresses, beneficiaries, ledger, queries, statement, valuation
+from wallets.chains.practice import Practice
 from wallets.ledger import AVAILABLE, LOCKED, Move, Reason
 from wallets.models.coins import Rules
+from wallets.models.currencies import Currency
 from wallets.models.deposits import DepositAddress
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 from wallets.statement import Wanted
@@ -134,6 +136,27 @@ def test_what_may_not_be_is_refused_and_changes_nothing(
     assert said in answer.json()["error"]["message"]
     assert not Withdrawal.objects.exists()
     assert queries.balance(mine.member_id, COIN).available == 10
+
+
+def test_no_digit_of_a_long_amount_is_lost(bot: ApiClient, alice: Member) -> None:
+    Currency.objects.create(
+        code="eth", name="Ether", kind=Currency.Kind.COIN, scale=18, digits=18
+    )
+    terms = {"withdrawal_min": D(1), "withdrawal_fee": D("0.1")}
+    Rules.objects.create(currency_id="eth", **terms)
+    IdentityLevel.objects.update(withdrawal_24h=10**18, withdrawal_30d=10**18)
+    amount = "12345678901.000000000000000003"  # more than 28 digits
+    fund(alice, f"{amount} eth")
+    to = Practice("eth").outside_address()
+    asked = {"currency": "eth", "label": "cold", "destination": to}
+    key = bot.post("beneficiaries", **asked).json()["id"]
+    Beneficiary.objects.update(state="confirmed", usable_from=timezone.now())
+
+    wanted = {"currency": "eth", "beneficiary": key, "amount": amount, "fee": "0.1"}
+    answer = bot.post("withdraws", **wanted)
+
+    assert answer.status_code == 201, answer.content
+    assert answer.json()["net"] == "12345678900.900000000000000003"
 
 
 def test_it_is_refused_to_whoever_may_not(
