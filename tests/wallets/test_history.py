@@ -174,6 +174,24 @@ def test_what_is_no_filter_is_said(browser: Client, query: str) -> None:
     assert len(file_of(browser, f"/funds/history/csv?{query}")) == 1
 
 
+@pytest.mark.parametrize("query", ["currency=xxx", "state=x", "since=never"])
+def test_what_is_no_filter_lets_nothing_through(
+    browser: Client, alice: Member, query: str
+) -> None:
+    rules(("0", 1))
+    place = practice_place()
+    place.pay(alice, "1")
+    place.scan()
+
+    page = browser.get(f"/funds/history/deposits?{query}")
+
+    assert page.status_code == 400
+    assert "Please correct what is marked above." in page.content.decode()
+    assert len(file_of(browser, "/funds/history/deposits/csv")) == 2
+    assert len(file_of(browser, f"/funds/history/deposits/csv?{query}")) == 1
+    assert browser.get(f"/funds/history/withdrawals?{query}").status_code == 400
+
+
 @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31"])
 def test_days_at_the_ends_of_time_are_days(browser: Client, date: str) -> None:
     answer = browser.get(f"/funds/history?since={date}&until={date}")

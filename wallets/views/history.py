@@ -89,7 +89,7 @@ def movements_file(request: HttpRequest) -> HttpResponse:
 def deposits(request: HttpRequest) -> HttpResponse:
     """Show what came in."""
     found = _deposits(request)
-    table = grids.Deposits(found.qs, order_by=("-seen_at",))
+    table = grids.Deposits(_fitting(found), order_by=("-seen_at",))
     return _paginated(request, "deposits", found, table)
 
 
@@ -106,7 +106,7 @@ def deposits_file(request: HttpRequest) -> HttpResponse:
             *(_moment(row.seen_at, zone), row.currency_id.upper(), row.amount),
             *(states[row.state], row.txid),
         ]
-        for row in _each(found.qs)
+        for row in _each(_fitting(found))
     )
     return _file("deposits.csv", head, rows)
 
@@ -116,7 +116,7 @@ def deposits_file(request: HttpRequest) -> HttpResponse:
 def withdrawals(request: HttpRequest) -> HttpResponse:
     """Show what went out."""
     found = _withdrawals(request)
-    table = grids.Withdrawals(found.qs, order_by=("-created_at",))
+    table = grids.Withdrawals(_fitting(found), order_by=("-created_at",))
     return _paginated(request, "withdrawals", found, table)
 
 
@@ -137,7 +137,7 @@ def withdrawals_file(request: HttpRequest) -> HttpResponse:
             *(row.fee, row.beneficiary.label, row.destination),
             *(states[row.state], row.txid),
         ]
-        for row in _each(found.qs)
+        for row in _each(_fitting(found))
     )
     return _file("withdrawals.csv", head, rows)
 
@@ -150,6 +150,12 @@ def _deposits(request: HttpRequest) -> DepositsFilter:
 def _withdrawals(request: HttpRequest) -> WithdrawalsFilter:
     rows = Withdrawal.objects.filter(member=who(request))
     return WithdrawalsFilter(request.GET, rows.select_related("beneficiary"))
+
+
+def _fitting(found: DepositsFilter | WithdrawalsFilter) -> QuerySet[Any]:
+    """Return what fits a filter, and nothing where it is none: never more."""
+    rows: QuerySet[Any] = found.qs
+    return rows if found.is_valid() else rows.none()
 
 
 def _paginated(
