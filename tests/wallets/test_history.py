@@ -273,7 +273,13 @@ def test_a_file_has_all_that_was_asked_for(browser: Client, trader: Member) -> N
     assert len(file_of(browser, "/funds/history/csv?kind=trade")) < len(rows)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"),
+        *("＝1+1", "＋1", "－1", "＠SUM(A1)"),
+    ],
+)
 def test_no_text_is_a_formula(text: str) -> None:
     assert _cell(text) == f"'{text}"
 

@@ -33,7 +33,8 @@ from wallets.views import grids
 
 _ROWS = 50
 _AT_ONCE = 1000  # rows read from the database at a time
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# The wide ones are what Chinese keyboards write; spreadsheets take them for the others.
+_FORMULAS = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @require_safe
