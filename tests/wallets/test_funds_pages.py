@@ -84,6 +84,20 @@ def test_an_unused_address_needs_no_other(browser: Client) -> None:
     assert "has not been used yet" in text(answer)
 
 
+def test_a_node_that_is_away_is_said(browser: Client, settings: Any) -> None:
+    settings.CHAIN_URLS = {COIN: "http://u:p@127.0.0.1:1"}
+    answer = browser.post(f"/funds/deposit/{COIN}/new", follow=True)
+    assert answer.status_code == 200
+    assert "The chain does not answer" in text(answer)
+
+
+def test_nobody_practises_where_nothing_is_taken(browser: Client) -> None:
+    Rules.objects.filter(pk=COIN).update(takes_deposits=False)
+    answer = browser.post(f"/funds/deposit/{COIN}/practise", {"deed": "pay"})
+    assert answer.status_code == 422
+    assert "Deposits of this currency are paused." in text(answer)
+
+
 def test_what_is_not_listed_has_no_such_page(browser: Client) -> None:
     assert browser.get("/funds/deposit/nothing").status_code == 404
     assert browser.get("/funds/deposit/cny/new").status_code in {404, 405}
