@@ -8,6 +8,7 @@ themselves, and the owner has time to read the mail.
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -27,6 +28,7 @@ from wallets.models.deposits import DepositAddress
 from wallets.models.withdrawals import Beneficiary
 
 BENEFICIARIES_MAX = 100  # of one member
+DESTINATION_LENGTH_MAX = 128  # what a row can hold
 _PURPOSE = "beneficiary"
 _VALID = timedelta(days=1)
 State = Beneficiary.State
@@ -84,15 +86,18 @@ def add(
     """
     Write somebody into the address book, and send the mail that confirms it.
 
-    Raises BadDestination, OwnAddress, KnownDestination, TooManyBeneficiaries, or for a
-    coin's address NoChain and NodeUnreachable.
+    Raises BadDestination, OwnAddress, KnownDestination, TooManyBeneficiaries,
+    words.Unseen, or for a coin's address NoChain and NodeUnreachable.
     """
+    label, bank, holder = map(words.line, (label, bank, holder))
     destination = destination.strip()
     if currency.kind == Currency.Kind.COIN:
         destination = _sound_address(currency.code, destination)
     else:
         destination = _sound_account(destination)
-        if not (destination and bank.strip() and holder.strip()):
+        # Of a ligature the narrow signs may be many.
+        is_short = len(destination) <= DESTINATION_LENGTH_MAX
+        if not (destination and bank and holder and is_short):
             raise BadDestination(
                 _("Please give bank, holder and number of the account.")
             )
@@ -106,10 +111,10 @@ def add(
         row = Beneficiary.objects.create(
             member=member,
             currency=currency,
-            label=words.line(label),
+            label=label,
             destination=destination,
-            bank=words.line(bank),
-            holder=words.line(holder),
+            bank=bank,
+            holder=holder,
             created_at=now,
         )
         audit.record(
@@ -173,8 +178,11 @@ def _sound_address(currency: str, text: str) -> str:
 
 
 def _sound_account(number: str) -> str:
-    """Return the number of an account as it is kept; figures and IBANs unspaced."""
-    number = words.line(number)
+    """
+    Return the number of an account as it is kept: figures and IBANs unspaced, and in
+    narrow signs, whatever keyboard wrote them.
+    """
+    number = words.line(unicodedata.normalize("NFKC", number))
     unspaced = number.replace(" ", "")
     if not accounts.is_iban(number):
         return unspaced if unspaced.isdigit() else number

@@ -258,6 +258,8 @@ def test_an_entry_is_added_confirmed_by_mail_and_removed(
         ({"destination": "nonsense"}, "not an address"),
         ({"destination": "x" * 129}, "destination is too long"),
         ({"label": "x" * 41}, "label is too long"),
+        ({"label": ""}, "label is invalid"),
+        ({"label": " \x01"}, "label is invalid"),
         ({"destination": None}, "destination is missing"),
     ],
 )
@@ -272,6 +274,25 @@ def test_a_bad_entry_is_refused(
     assert answer.status_code == 400
     assert said in answer.json()["error"]["message"]
     assert not Beneficiary.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["bank", "holder", "destination"])
+def test_an_account_is_named_by_what_can_be_seen(bot: ApiClient, name: str) -> None:
+    asked = {"currency": "cny", "label": "bank", "destination": "6222 0212"}
+    whole = asked | {"bank": "ICBC", "holder": "Alice"}
+    answer = bot.post("beneficiaries", **whole | {name: "\x01"})
+    assert answer.status_code == 400
+    assert "bank, holder and number" in answer.json()["error"]["message"]
+
+
+def test_figures_are_the_same_from_any_keyboard(bot: ApiClient) -> None:
+    terms = {"currency": "cny", "label": "b", "bank": "ICBC", "holder": "A"}
+    wide = bot.post("beneficiaries", destination="６２２２ ０２１２", **terms)
+    assert wide.json()["destination"] == "62220212"
+    again = bot.post("beneficiaries", destination="6222 0212", **terms)
+    assert again.status_code == 409
+    ligatures = bot.post("beneficiaries", destination="\ufdfa" * 128, **terms)
+    assert ligatures.status_code == 400
 
 
 def test_our_own_address_is_no_entry(bot: ApiClient, bob: Member) -> None:

@@ -176,6 +176,20 @@ def test_a_withdrawal_from_the_page_to_the_queue(
     assert queries.balance(alice.pk, COIN).available == 10
 
 
+@pytest.mark.parametrize("name", ["label", "bank", "holder"])
+def test_words_that_cannot_be_seen_are_said_beside_their_field(
+    browser: Client, secret: str, name: str
+) -> None:
+    entry = {"currency": "cny", "label": "b", "bank": "b", "holder": "h"}
+    form = entry | {"destination": "62220212", name: "a\u202eb"}
+    answer = browser.post("/funds/beneficiaries/new", form)
+    assert answer.status_code == 400
+    assert list(answer.context["form"].errors) == [name]
+    answer = browser.post("/funds/beneficiaries/new", form | {name: "\x01"})
+    assert answer.status_code == 400
+    assert not Beneficiary.objects.exists()
+
+
 def test_terms_that_are_not_ours_are_nobodys(browser: Client, secret: str) -> None:
     assert browser.get("/funds/withdraw/confirm/abc").status_code == 404
 

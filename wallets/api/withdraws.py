@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from accounts.api import errors
 from accounts.api.errors import Failure
 from accounts.api.views import ApiView
-from exchange.lib import money
+from exchange.lib import money, words
 from exchange.lib.errors import Busy
 from exchange.lib.money import EXACT, plain
 from wallets import beneficiaries, queries, withdrawals
@@ -134,6 +134,8 @@ class Beneficiaries(ApiView):
         )
         bank = self._short("bank", self.parameters.text("bank") or "")
         holder = self._short("holder", self.parameters.text("holder") or "")
+        if self.parameters.has("label") and not words.line(label):
+            self.parameters.note("label", "is invalid")
         self.parameters.demand_valid()
         try:
             row = beneficiaries.add(
