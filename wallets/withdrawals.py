@@ -542,7 +542,8 @@ def _close(
     closed = advance(before, move, by=by, **facts)
     if closed.state != before.state:
         _move(closed, Reason.WITHDRAWAL_CLOSED, now)
-        Withdrawal.objects.filter(pk=closed.pk).update(updated_at=now)
+        closed.updated_at = now
+        closed.save(update_fields=["updated_at"])
     return closed
 
 

@@ -210,6 +210,17 @@ def test_what_is_anothers_is_unknown(
     assert Beneficiary.objects.get().state == "confirmed"
 
 
+def test_a_cancel_says_when_it_was(bot: ApiClient, mine: Beneficiary) -> None:
+    key = bot.post("withdraws", **wish(mine)).json()["id"]
+    long_ago = timezone.now() - timedelta(hours=1)
+    Withdrawal.objects.update(created_at=long_ago, updated_at=long_ago)
+
+    cancelled = bot.post("withdraw/cancel", id=key).json()
+
+    assert cancelled["updated_at"] > cancelled["created_at"]
+    assert bot.get("withdraw", id=key).json() == cancelled
+
+
 @pytest.mark.broken_books  # what is built here is in no payout
 def test_it_is_cancelled_while_nothing_is_prepared(
     bot: ApiClient, mine: Beneficiary
