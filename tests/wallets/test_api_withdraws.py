@@ -17,6 +17,7 @@ from accounts.models.identity import IdentityLevel
 from accounts.models.members import Member
 from exchange.lib.states import advance
 from exchange.lib.transactions import transaction
+from tests.accounts.mailbox import mails_to
 from tests.makers import ApiClient, fund, make_token
 from tests.races.crowd import at_once
 from tests.wallets.places import COIN, practice_place, rules
@@ -304,6 +305,15 @@ def test_figures_are_the_same_from_any_keyboard(bot: ApiClient) -> None:
     assert again.status_code == 409
     ligatures = bot.post("beneficiaries", destination="\ufdfa" * 128, **terms)
     assert ligatures.status_code == 400
+
+
+def test_a_label_is_in_any_script(bot: ApiClient, alice: Member) -> None:
+    for label in ("👩‍💻 laptop", "کیف\u200cپول", "钱包"):
+        to = practice_place().world.outside_address()
+        answer = bot.post("beneficiaries", currency=COIN, label=label, destination=to)
+        assert answer.status_code == 201, label
+        assert answer.json()["label"] == label
+        assert label in mails_to(alice.email)[-1].subject
 
 
 def test_our_own_address_is_no_entry(bot: ApiClient, bob: Member) -> None:
