@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts import members
 from accounts.models.identity import IdentityLevel
 from accounts.models.members import Member
+from exchange.lib import mail as letters
 from exchange.lib.states import advance
 from exchange.lib.transactions import transaction
 from tests.accounts.mailbox import mails_to
@@ -314,6 +315,20 @@ def test_a_label_is_in_any_script(bot: ApiClient, alice: Member) -> None:
         assert answer.status_code == 201, label
         assert answer.json()["label"] == label
         assert label in mails_to(alice.email)[-1].subject
+
+
+def test_an_account_is_no_button_in_our_mail(bot: ApiClient, alice: Member) -> None:
+    terms = {"currency": "cny", "bank": "ICBC", "holder": "A"}
+    for label, number in (
+        ("my bank", "[Cancel it](https://thief.example/)"),
+        ("[Cancel", "it](https://thief.example/)"),
+    ):
+        asked = {"label": label, "destination": number}
+        assert bot.post("beneficiaries", **terms | asked).status_code == 201
+        said = letters.read(mails_to(alice.email)[-1])
+        assert said is not None
+        assert "thief.example" in said.text
+        assert 'href="https://thief.example' not in said.html
 
 
 def test_our_own_address_is_no_entry(bot: ApiClient, bob: Member) -> None:
