@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import links, notices
 from accounts.models.members import Member
 from exchange.lib import audit, words
-from exchange.lib.errors import Conflict, Invalid, Refused
+from exchange.lib.errors import Conflict, Invalid, NotAllowed, Refused
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction
 from wallets.bank import accounts
@@ -32,6 +32,13 @@ DESTINATION_LENGTH_MAX = 128  # what a row can hold
 _PURPOSE = "beneficiary"
 _VALID = timedelta(days=1)
 State = Beneficiary.State
+
+
+class Frozen(NotAllowed):
+    """The account may look: neither withdraw nor say to whom."""
+
+    code = "account_frozen"
+    text = _("Your account is frozen. Please write to our support.")
 
 
 class BadDestination(Invalid):
@@ -86,7 +93,7 @@ def add(
     """
     Write somebody into the address book, and send the mail that confirms it.
 
-    Raises BadDestination, OwnAddress, KnownDestination, TooManyBeneficiaries,
+    Raises Frozen, BadDestination, OwnAddress, KnownDestination, TooManyBeneficiaries,
     words.Unseen, or for a coin's address NoChain and NodeUnreachable.
     """
     label, bank, holder = map(words.line, (label, bank, holder))
@@ -102,7 +109,10 @@ def add(
                 _("Please give bank, holder and number of the account.")
             )
     with transaction():
-        mine = Beneficiary.objects.filter(member=lock_row(member))
+        member = lock_row(member)
+        if member.state != Member.State.ACTIVE:
+            raise Frozen
+        mine = Beneficiary.objects.filter(member=member)
         mine = mine.exclude(state=State.REMOVED)
         if mine.filter(currency=currency, destination=destination).exists():
             raise KnownDestination

@@ -36,6 +36,7 @@ from exchange.lib.money import EXACT, ZERO, is_multiple, plain, unit
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import beneficiaries, deposits, ledger, queries, signing, valuation
+from wallets.beneficiaries import Frozen
 from wallets.ledger import AVAILABLE, LOCKED, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.transfers import Transfer
@@ -81,13 +82,6 @@ class BadWithdrawal(Refused):
     """Too little, or more digits than can be paid. Facts: minimum, digits."""
 
     code = "bad_withdrawal"
-
-
-class Frozen(NotAllowed):
-    """The account may look, and not withdraw."""
-
-    code = "account_frozen"
-    text = _("Your account is frozen. Please write to our support.")
 
 
 class Resting(Refused):

@@ -331,6 +331,15 @@ def test_an_account_is_no_button_in_our_mail(bot: ApiClient, alice: Member) -> N
         assert 'href="https://thief.example' not in said.html
 
 
+def test_who_is_frozen_writes_nobody_down(bot: ApiClient, alice: Member) -> None:
+    members.freeze(member=alice, by="test", reason="test")
+    to = practice_place().world.outside_address()
+    answer = bot.post("beneficiaries", currency=COIN, label="me", destination=to)
+    assert answer.status_code == 403
+    assert "frozen" in answer.json()["error"]["message"]
+    assert not Beneficiary.objects.exists()
+
+
 def test_our_own_address_is_no_entry(bot: ApiClient, bob: Member) -> None:
     his = addresses.address_for(member=bob, currency=COIN, now=timezone.now())
     answer = bot.post(

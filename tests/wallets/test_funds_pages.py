@@ -176,6 +176,18 @@ def test_a_withdrawal_from_the_page_to_the_queue(
     assert queries.balance(alice.pk, COIN).available == 10
 
 
+def test_what_is_of_no_field_is_said_above_them(
+    browser: Client, alice: Member, secret: str
+) -> None:
+    entry = {"currency": COIN, "label": "b"}
+    form = entry | {"destination": Practice(COIN).outside_address()}
+    Member.objects.filter(pk=alice.pk).update(state="frozen")
+    answer = browser.post("/funds/beneficiaries/new", form)
+    assert answer.status_code == 400
+    assert list(answer.context["form"].errors) == ["__all__"]
+    assert "Your account is frozen" in text(answer)
+
+
 @pytest.mark.parametrize("name", ["label", "bank", "holder"])
 def test_words_that_cannot_be_seen_are_said_beside_their_field(
     browser: Client, secret: str, name: str

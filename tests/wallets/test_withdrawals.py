@@ -178,7 +178,7 @@ def test_a_paused_currency_pays_nothing(counter: Counter) -> None:
 
 def test_a_frozen_member_withdraws_nothing(counter: Counter) -> None:
     members.freeze(member=counter.member, by="operator:1", reason="a test")
-    with pytest.raises(withdrawals.Frozen):
+    with pytest.raises(beneficiaries.Frozen):
         counter.place()
 
 
