@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import links, notices
+from accounts import links, notices, throttling
 from accounts.models.members import Member
 from exchange.lib import audit, words
 from exchange.lib.errors import Conflict, Invalid, NotAllowed, Refused
@@ -94,7 +94,8 @@ def add(
     Write somebody into the address book, and send the mail that confirms it.
 
     Raises Frozen, BadDestination, OwnAddress, KnownDestination, TooManyBeneficiaries,
-    words.Unseen, or for a coin's address NoChain and NodeUnreachable.
+    words.Unseen, throttling.LimitReached, or for a coin's address NoChain and
+    NodeUnreachable.
     """
     label, bank, holder = map(words.line, (label, bank, holder))
     destination = destination.strip()
@@ -134,6 +135,7 @@ def add(
             currency=currency.code,
             destination=destination,
         )
+        throttling.count_mail(member.pk, now=now)
         _tell(row)
     return row
 

@@ -26,7 +26,15 @@ from django.db.models import Q, Sum
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import identity, links, members, notices, proofs, standing
+from accounts import (
+    identity,
+    links,
+    members,
+    notices,
+    proofs,
+    standing,
+    throttling,
+)
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.tokens import ApiToken
@@ -335,8 +343,8 @@ def place(
     `client_id` with the same terms returns the same withdrawal.
 
     Raises NoProof, AddressNotConfirmed, WithdrawalsClosed, BadWithdrawal, Frozen,
-    Resting, NotUsable, LimitReached, ledger.InsufficientFunds, ProofUsed, NotShown or
-    SameIdOtherTerms.
+    Resting, NotUsable, LimitReached, ledger.InsufficientFunds, ProofUsed, NotShown,
+    SameIdOtherTerms or throttling.LimitReached.
     """
     demand_source(member, source, now)
     try:
@@ -361,6 +369,7 @@ def place(
                 doubts=withdrawal.doubts,
                 by=source.actor,
             )
+            throttling.count_mail(member.pk, now=now)
             url = _cancel_link(withdrawal)
             _tell(withdrawal, notices.Event.WITHDRAWAL_PLACED, url=url)
             if not withdrawal.doubts:

@@ -12,7 +12,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from accounts import members
+from accounts import members, throttling
 from accounts.models.identity import IdentityLevel
 from accounts.models.members import Member
 from exchange.lib import mail as letters
@@ -338,6 +338,39 @@ def test_who_is_frozen_writes_nobody_down(bot: ApiClient, alice: Member) -> None
     assert answer.status_code == 403
     assert "frozen" in answer.json()["error"]["message"]
     assert not Beneficiary.objects.exists()
+
+
+def test_nobodys_mailbox_is_flooded(
+    bot: ApiClient,
+    mine: Beneficiary,
+    alice: Member,
+    bob: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By entries that come and go, withdrawals taken back, and crumbs for others."""
+    # `mine` was the first of four.
+    monkeypatch.setattr(throttling, "MAILS_PER_MEMBER", 4, raising=False)
+    to = practice_place().world.outside_address()
+    entry = {"currency": COIN, "label": "x", "destination": to}
+    crumb = {"currency": COIN, "recipient": bob.sn, "amount": "0.00000001"}
+    assert bot.post("beneficiaries", **entry).status_code == 201
+    assert bot.post("withdraws", **wish(mine)).status_code == 201
+    assert bot.post("transfers", **crumb, client_id="a").status_code == 201
+
+    other = entry | {"destination": practice_place().world.outside_address()}
+    for path, asked in (
+        ("beneficiaries", other),
+        ("withdraws", wish(mine)),
+        ("transfers", crumb),
+    ):
+        answer = bot.post(path, **asked)
+        assert answer.status_code == 429, path
+        assert answer.headers["Retry-After"]
+
+    assert bot.post("transfers", **crumb, client_id="a").status_code == 201
+    assert len(mails_to(bob.email)) == 1
+    assert Withdrawal.objects.count() == 1
+    assert queries.balance(bob.pk, COIN).available == D("0.00000001")
 
 
 def test_our_own_address_is_no_entry(bot: ApiClient, bob: Member) -> None:
