@@ -21,7 +21,7 @@ from tests.makers import Answer, code_of, enrol_totp, fund, make_member, prove
 from tests.wallets.cashier import practice_cashier
 from tests.wallets.places import COIN, practice_place, rules
 from tests.wallets.test_withdrawals import build
-from wallets import queries, valuation
+from wallets import addresses, queries, valuation
 from wallets.chains.practice import Practice
 from wallets.models.coins import ConfirmationTier, Rules
 from wallets.models.currencies import Currency
@@ -89,6 +89,21 @@ def test_a_node_that_is_away_is_said(browser: Client, settings: Any) -> None:
     answer = browser.post(f"/funds/deposit/{COIN}/new", follow=True)
     assert answer.status_code == 200
     assert "The chain does not answer" in text(answer)
+
+
+def test_an_address_that_was_given_before_is_nobody_elses(
+    browser: Client, alice: Member, bob: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wallet that was set back to a backup gives them a second time."""
+    his = addresses.address_for(member=bob, currency=COIN, now=timezone.now())
+    monkeypatch.setattr(Practice, "new_address", lambda _self: his.address)
+
+    page = browser.get(f"/funds/deposit/{COIN}")
+
+    assert page.status_code == 200
+    assert "deposits are delayed" in text(page)
+    assert his.address not in text(page)
+    assert addresses.addresses_of(alice, COIN) == []
 
 
 def test_nobody_practises_where_nothing_is_taken(browser: Client) -> None:
