@@ -97,7 +97,7 @@ def tell(member: Member, event: Event, **facts: object) -> None:
     """
     if event in OPTIONAL and event.value in member.muted_notices:
         return
-    context = facts | {
+    context = {name: _no_button(fact) for name, fact in facts.items()} | {
         "member": member,
         "phrase": member.mail_phrase,
         "freeze_url": freeze_link(member) if event in _WITH_FREEZE else "",
@@ -106,6 +106,14 @@ def tell(member: Member, event: Event, **facts: object) -> None:
     with translation.override(language), timezone.override(member.time_zone):
         words = render_to_string(f"mail/{event}.txt", context)
     mail.write(to=member.email, words=words, language=language)
+
+
+def _no_button(fact: object) -> object:
+    """
+    Return a fact that our mail makes no button of: the number of an account is what
+    somebody wrote there, perhaps not the member.
+    """
+    return fact.replace("](", "] (") if isinstance(fact, str) else fact
 
 
 def choose(*, member: Member, wanted: Collection[str]) -> Member:

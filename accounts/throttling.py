@@ -36,6 +36,8 @@ SMS_PER_ADDRESS = 10
 _TIMES = {"cancels": 2}
 # Decoding a picture costs up to a second.
 UPLOADS_PER_MEMBER = 12
+# Deeds of theirs that we write a mail about, to them or to another member.
+MAILS_PER_MEMBER = 100
 # E-mail addresses a member tries to pay whom they never paid.
 STRANGERS_PER_MEMBER = 10
 
@@ -130,6 +132,14 @@ def count_upload(*, member_id: int, now: datetime) -> None:
 def count_stranger(member_id: int, *, now: datetime) -> None:
     """Count an address that may be nobody's, before it is said. Raises LimitReached."""
     _count(f"stranger:{member_id}", STRANGERS_PER_MEMBER, now)
+
+
+def count_mail(member_id: int, *, now: datetime) -> None:
+    """
+    Count a deed that somebody is told of by mail: nobody's mailbox is to be flooded, so
+    that among many mails the one that matters is not seen. Raises LimitReached.
+    """
+    _count(f"mail:{member_id}", MAILS_PER_MEMBER, now)
 
 
 def client_address(meta: dict[str, str]) -> str:

@@ -93,6 +93,7 @@ MIDDLEWARE = [
     "accounts.middleware.RememberDevice",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "exchange.paths.KnowNoNul",
 ]
 
 FORM_RENDERER = "exchange.lib.forms.Renderer"

@@ -22,6 +22,7 @@ from exchange.lib.errors import Refused
 from exchange.lib.money import plain
 from exchange.lib.transactions import transaction
 from wallets.chains import chain_of
+from wallets.chains.base import RpcRefused
 from wallets.models.coins import Rules
 from wallets.models.currencies import Currency
 from wallets.models.deposits import DepositAddress
@@ -51,14 +52,15 @@ def address_for(*, member: Member, currency: str, now: datetime) -> DepositAddre
     """
     Return the member's unused address, having one made where there is none.
 
-    Raises DepositsClosed, NoChain, NodeUnreachable.
+    Raises DepositsClosed, NoChain, NodeUnreachable, RpcRefused.
     """
     return _unused(member, currency) or _make(member, currency, now)
 
 
 def new_address(*, member: Member, currency: str, now: datetime) -> DepositAddress:
     """
-    Make a new address. Raises AddressUnused, DepositsClosed, NoChain, NodeUnreachable.
+    Make a new address. Raises AddressUnused, DepositsClosed, NoChain, NodeUnreachable,
+    RpcRefused.
     """
     if _unused(member, currency) is not None:
         raise AddressUnused
@@ -112,9 +114,11 @@ def _make(member: Member, currency: str, now: datetime) -> DepositAddress:
             audit.record(
                 f"member:{member.pk}", "address_given", audit.label(row), address=text
             )
-    except IntegrityError:
+    except IntegrityError as error:
         # Somebody was faster: theirs is the one.
-        row = DepositAddress.objects.get(
-            member=member, currency=currency, is_used=False
-        )
+        faster = _unused(member, currency)
+        if faster is None:
+            # A wallet that was restored gives the same addresses again.
+            raise RpcRefused(f"the node gave {text} before") from error
+        row = faster
     return row

@@ -8,16 +8,17 @@ themselves, and the owner has time to read the mail.
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import links, notices
+from accounts import links, notices, throttling
 from accounts.models.members import Member
 from exchange.lib import audit, words
-from exchange.lib.errors import Conflict, Invalid, Refused
+from exchange.lib.errors import Conflict, Invalid, NotAllowed, Refused
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction
 from wallets.bank import accounts
@@ -27,9 +28,17 @@ from wallets.models.deposits import DepositAddress
 from wallets.models.withdrawals import Beneficiary
 
 BENEFICIARIES_MAX = 100  # of one member
+DESTINATION_LENGTH_MAX = 128  # what a row can hold
 _PURPOSE = "beneficiary"
 _VALID = timedelta(days=1)
 State = Beneficiary.State
+
+
+class Frozen(NotAllowed):
+    """The account may look: neither withdraw nor say to whom."""
+
+    code = "account_frozen"
+    text = _("Your account is frozen. Please write to our support.")
 
 
 class BadDestination(Invalid):
@@ -84,20 +93,27 @@ def add(
     """
     Write somebody into the address book, and send the mail that confirms it.
 
-    Raises BadDestination, OwnAddress, KnownDestination, TooManyBeneficiaries, or for a
-    coin's address NoChain and NodeUnreachable.
+    Raises Frozen, BadDestination, OwnAddress, KnownDestination, TooManyBeneficiaries,
+    words.Unseen, throttling.LimitReached, or for a coin's address NoChain and
+    NodeUnreachable.
     """
+    label, bank, holder = map(words.line, (label, bank, holder))
     destination = destination.strip()
     if currency.kind == Currency.Kind.COIN:
-        _demand_sound(currency.code, destination)
+        destination = _sound_address(currency.code, destination)
     else:
         destination = _sound_account(destination)
-        if not (destination and bank.strip() and holder.strip()):
+        # Of a ligature the narrow signs may be many.
+        is_short = len(destination) <= DESTINATION_LENGTH_MAX
+        if not (destination and bank and holder and is_short):
             raise BadDestination(
                 _("Please give bank, holder and number of the account.")
             )
     with transaction():
-        mine = Beneficiary.objects.filter(member=lock_row(member))
+        member = lock_row(member)
+        if member.state != Member.State.ACTIVE:
+            raise Frozen
+        mine = Beneficiary.objects.filter(member=member)
         mine = mine.exclude(state=State.REMOVED)
         if mine.filter(currency=currency, destination=destination).exists():
             raise KnownDestination
@@ -106,10 +122,10 @@ def add(
         row = Beneficiary.objects.create(
             member=member,
             currency=currency,
-            label=words.line(label),
+            label=label,
             destination=destination,
-            bank=words.line(bank),
-            holder=words.line(holder),
+            bank=bank,
+            holder=holder,
             created_at=now,
         )
         audit.record(
@@ -119,6 +135,7 @@ def add(
             currency=currency.code,
             destination=destination,
         )
+        throttling.count_mail(member.pk, now=now)
         _tell(row)
     return row
 
@@ -160,18 +177,24 @@ def is_usable(beneficiary: Beneficiary) -> bool:
     return rows.filter(usable_from__lte=Now()).exists()
 
 
-def _demand_sound(currency: str, destination: str) -> None:
+def _sound_address(currency: str, text: str) -> str:
+    """Return an address as its chain spells it: what is signed is compared with it."""
     chain = chain_of(currency)
-    if not chain.is_address(destination):
+    destination = chain.spelled(text)
+    if not destination:
         raise BadDestination
     given = DepositAddress.objects.filter(currency=currency, address=destination)
     if given.exists() or chain.is_ours(destination):
         raise OwnAddress
+    return destination
 
 
 def _sound_account(number: str) -> str:
-    """Return the number of an account as it is kept; figures and IBANs unspaced."""
-    number = words.line(number)
+    """
+    Return the number of an account as it is kept: figures and IBANs unspaced, and in
+    narrow signs, whatever keyboard wrote them.
+    """
+    number = words.line(unicodedata.normalize("NFKC", number))
     unspaced = number.replace(" ", "")
     if not accounts.is_iban(number):
         return unspaced if unspaced.isdigit() else number

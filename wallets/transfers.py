@@ -166,6 +166,7 @@ def place(
             recipient=f"member:{transfer.recipient_id}",
             by=source.actor,
         )
+        throttling.count_mail(sender.pk, now=now)
         _tell(transfer)
     return transfer
 

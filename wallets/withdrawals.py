@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from django.conf import settings
@@ -26,16 +26,25 @@ from django.db.models import Q, Sum
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import identity, links, members, notices, proofs, standing
+from accounts import (
+    identity,
+    links,
+    members,
+    notices,
+    proofs,
+    standing,
+    throttling,
+)
 from accounts.models.members import Member
 from accounts.models.proofs import Proof
 from accounts.models.tokens import ApiToken
 from exchange.lib import audit
 from exchange.lib.errors import Conflict, NotAllowed, Refused
-from exchange.lib.money import ZERO, is_multiple, plain, unit
+from exchange.lib.money import EXACT, ZERO, is_multiple, plain, unit
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import beneficiaries, deposits, ledger, queries, signing, valuation
+from wallets.beneficiaries import Frozen
 from wallets.ledger import AVAILABLE, LOCKED, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.transfers import Transfer
@@ -81,13 +90,6 @@ class BadWithdrawal(Refused):
     """Too little, or more digits than can be paid. Facts: minimum, digits."""
 
     code = "bad_withdrawal"
-
-
-class Frozen(NotAllowed):
-    """The account may look, and not withdraw."""
-
-    code = "account_frozen"
-    text = _("Your account is frozen. Please write to our support.")
 
 
 class Resting(Refused):
@@ -237,14 +239,16 @@ def terms_of(currency: str, amount: Decimal) -> Terms:
             % {"digits": digits},
             digits=digits,
         )
-    if amount - fee < rules.withdrawal_min:
-        least = plain(rules.withdrawal_min + fee)
+    with localcontext(EXACT):
+        net, least_amount = amount - fee, rules.withdrawal_min + fee
+    if net < rules.withdrawal_min:
+        least = plain(least_amount)
         raise BadWithdrawal(
             _("The least you can withdraw is %(least)s, the fee of %(fee)s included.")
             % {"least": least, "fee": plain(fee)},
             minimum=least,
         )
-    return Terms(amount, fee, amount - fee)
+    return Terms(amount, fee, net)
 
 
 def left_of(member: Member, *, now: datetime) -> Left:
@@ -353,8 +357,8 @@ def place(
     `client_id` with the same terms returns the same withdrawal.
 
     Raises NoProof, AddressNotConfirmed, WithdrawalsClosed, BadWithdrawal, Frozen,
-    Resting, NotUsable, LimitReached, ledger.InsufficientFunds, ProofUsed, NotShown or
-    SameIdOtherTerms.
+    Resting, NotUsable, LimitReached, ledger.InsufficientFunds, ProofUsed, NotShown,
+    SameIdOtherTerms or throttling.LimitReached.
     """
     demand_source(member, source, now)
     try:
@@ -379,6 +383,7 @@ def place(
                 doubts=withdrawal.doubts,
                 by=source.actor,
             )
+            throttling.count_mail(member.pk, now=now)
             url = _cancel_link(withdrawal)
             _tell(withdrawal, notices.Event.WITHDRAWAL_PLACED, url=url)
             if not withdrawal.doubts:
@@ -559,7 +564,8 @@ def _close(
     closed = advance(before, move, by=by, **facts)
     if closed.state != before.state:
         _move(closed, Reason.WITHDRAWAL_CLOSED, now)
-        Withdrawal.objects.filter(pk=closed.pk).update(updated_at=now)
+        closed.updated_at = now
+        closed.save(update_fields=["updated_at"])
     return closed
 
 

@@ -28,6 +28,7 @@ from exchange.lib.errors import BrokenPromise
 from exchange.lib.models import Mail
 from exchange.lib.sealed import seal, unseal
 from exchange.lib.transactions import transaction, transaction_required
+from exchange.lib.words import is_line
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def write(*, to: str, words: str, language: str) -> Mail:
     blank line, paragraphs, in the language given.
     """
     subject, _, rest = words.strip().partition("\n")
-    if not rest.strip() or len(subject) > 200 or not subject.isprintable():
+    if not rest.strip() or len(subject) > 200 or not is_line(subject):
         raise BrokenPromise(f"A mail needs a subject of one line, not {subject!r}.")
     mail = Mail.objects.create(to=to, subject=subject.strip())
     body = _body(subject, rest, language)

@@ -76,6 +76,15 @@ def test_it_shows_who_waits_the_longest_first(
     assert bob.sn in desk.get(CASES, {"queue": "all"}).content.decode()
 
 
+def test_it_says_until_when_it_is_open(
+    desk: Client, case: IdentityCase, olive: Member
+) -> None:
+    Member.objects.filter(pk=olive.pk).update(time_zone="Asia/Shanghai")
+    open_case(desk, case)
+    until = CaseOpening.objects.get().at + reviews.OPEN_FOR
+    assert f"Open until {until:%H:%M} UTC" in text(desk, case)
+
+
 @pytest.mark.promise("S-65", "S-68")
 def test_it_shows_nothing_before_a_reason_is_given(
     desk: Client, case: IdentityCase

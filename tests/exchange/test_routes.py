@@ -171,6 +171,18 @@ def test_it_lets_strangers_change_nothing(alice: Member) -> None:
     assert dump() == before
 
 
+@pytest.mark.django_db
+def test_it_has_no_page_with_a_nul_in_its_address(bob: Member) -> None:
+    browser = Client(raise_request_exception=False)
+    browser.force_login(bob)
+
+    for path in (
+        *("/solvency/%00-root.json", "/markets/%00", "/markets/btc%00cny/candles"),
+        *("/funds/deposit/%00", "/funds/withdraw/btc%00", "/account/tickets/%00"),
+    ):
+        assert browser.get(path).status_code == 404, path
+
+
 @pytest.mark.promise("S-69")
 @pytest.mark.django_db
 def test_it_asks_bots_for_a_signature() -> None:

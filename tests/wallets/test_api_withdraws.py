@@ -12,18 +12,22 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from accounts import members
+from accounts import members, throttling
 from accounts.models.identity import IdentityLevel
 from accounts.models.members import Member
+from exchange.lib import mail as letters
 from exchange.lib.states import advance
 from exchange.lib.transactions import transaction
+from tests.accounts.mailbox import mails_to
 from tests.makers import ApiClient, fund, make_token
 from tests.races.crowd import at_once
 from tests.wallets.places import COIN, practice_place, rules
 from tests.wallets.test_withdrawals import book
 from wallets import addresses, beneficiaries, ledger, queries, statement, valuation
+from wallets.chains.practice import Practice
 from wallets.ledger import AVAILABLE, LOCKED, Move, Reason
 from wallets.models.coins import Rules
+from wallets.models.currencies import Currency
 from wallets.models.deposits import DepositAddress
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 from wallets.statement import Wanted
@@ -136,6 +140,27 @@ def test_what_may_not_be_is_refused_and_changes_nothing(
     assert queries.balance(mine.member_id, COIN).available == 10
 
 
+def test_no_digit_of_a_long_amount_is_lost(bot: ApiClient, alice: Member) -> None:
+    Currency.objects.create(
+        code="eth", name="Ether", kind=Currency.Kind.COIN, scale=18, digits=18
+    )
+    terms = {"withdrawal_min": D(1), "withdrawal_fee": D("0.1")}
+    Rules.objects.create(currency_id="eth", **terms)
+    IdentityLevel.objects.update(withdrawal_24h=10**18, withdrawal_30d=10**18)
+    amount = "12345678901.000000000000000003"  # more than 28 digits
+    fund(alice, f"{amount} eth")
+    to = Practice("eth").outside_address()
+    asked = {"currency": "eth", "label": "cold", "destination": to}
+    key = bot.post("beneficiaries", **asked).json()["id"]
+    Beneficiary.objects.update(state="confirmed", usable_from=timezone.now())
+
+    wanted = {"currency": "eth", "beneficiary": key, "amount": amount, "fee": "0.1"}
+    answer = bot.post("withdraws", **wanted)
+
+    assert answer.status_code == 201, answer.content
+    assert answer.json()["net"] == "12345678900.900000000000000003"
+
+
 def test_it_is_refused_to_whoever_may_not(
     bot: ApiClient, mine: Beneficiary, alice: Member, settings: Any
 ) -> None:
@@ -187,6 +212,17 @@ def test_what_is_anothers_is_unknown(
     assert Beneficiary.objects.get().state == "confirmed"
 
 
+def test_a_cancel_says_when_it_was(bot: ApiClient, mine: Beneficiary) -> None:
+    key = bot.post("withdraws", **wish(mine)).json()["id"]
+    long_ago = timezone.now() - timedelta(hours=1)
+    Withdrawal.objects.update(created_at=long_ago, updated_at=long_ago)
+
+    cancelled = bot.post("withdraw/cancel", id=key).json()
+
+    assert cancelled["updated_at"] > cancelled["created_at"]
+    assert bot.get("withdraw", id=key).json() == cancelled
+
+
 @pytest.mark.broken_books  # what is built here is in no payout
 def test_it_is_cancelled_while_nothing_is_prepared(
     bot: ApiClient, mine: Beneficiary
@@ -235,6 +271,8 @@ def test_an_entry_is_added_confirmed_by_mail_and_removed(
         ({"destination": "nonsense"}, "not an address"),
         ({"destination": "x" * 129}, "destination is too long"),
         ({"label": "x" * 41}, "label is too long"),
+        ({"label": ""}, "label is invalid"),
+        ({"label": " \x01"}, "label is invalid"),
         ({"destination": None}, "destination is missing"),
     ],
 )
@@ -249,6 +287,90 @@ def test_a_bad_entry_is_refused(
     assert answer.status_code == 400
     assert said in answer.json()["error"]["message"]
     assert not Beneficiary.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["bank", "holder", "destination"])
+def test_an_account_is_named_by_what_can_be_seen(bot: ApiClient, name: str) -> None:
+    asked = {"currency": "cny", "label": "bank", "destination": "6222 0212"}
+    whole = asked | {"bank": "ICBC", "holder": "Alice"}
+    answer = bot.post("beneficiaries", **whole | {name: "\x01"})
+    assert answer.status_code == 400
+    assert "bank, holder and number" in answer.json()["error"]["message"]
+
+
+def test_figures_are_the_same_from_any_keyboard(bot: ApiClient) -> None:
+    terms = {"currency": "cny", "label": "b", "bank": "ICBC", "holder": "A"}
+    wide = bot.post("beneficiaries", destination="６２２２ ０２１２", **terms)
+    assert wide.json()["destination"] == "62220212"
+    again = bot.post("beneficiaries", destination="6222 0212", **terms)
+    assert again.status_code == 409
+    ligatures = bot.post("beneficiaries", destination="\ufdfa" * 128, **terms)
+    assert ligatures.status_code == 400
+
+
+def test_a_label_is_in_any_script(bot: ApiClient, alice: Member) -> None:
+    for label in ("👩‍💻 laptop", "کیف\u200cپول", "钱包"):
+        to = practice_place().world.outside_address()
+        answer = bot.post("beneficiaries", currency=COIN, label=label, destination=to)
+        assert answer.status_code == 201, label
+        assert answer.json()["label"] == label
+        assert label in mails_to(alice.email)[-1].subject
+
+
+def test_an_account_is_no_button_in_our_mail(bot: ApiClient, alice: Member) -> None:
+    terms = {"currency": "cny", "bank": "ICBC", "holder": "A"}
+    for label, number in (
+        ("my bank", "[Cancel it](https://thief.example/)"),
+        ("[Cancel", "it](https://thief.example/)"),
+    ):
+        asked = {"label": label, "destination": number}
+        assert bot.post("beneficiaries", **terms | asked).status_code == 201
+        said = letters.read(mails_to(alice.email)[-1])
+        assert said is not None
+        assert "thief.example" in said.text
+        assert 'href="https://thief.example' not in said.html
+
+
+def test_who_is_frozen_writes_nobody_down(bot: ApiClient, alice: Member) -> None:
+    members.freeze(member=alice, by="test", reason="test")
+    to = practice_place().world.outside_address()
+    answer = bot.post("beneficiaries", currency=COIN, label="me", destination=to)
+    assert answer.status_code == 403
+    assert "frozen" in answer.json()["error"]["message"]
+    assert not Beneficiary.objects.exists()
+
+
+def test_nobodys_mailbox_is_flooded(
+    bot: ApiClient,
+    mine: Beneficiary,
+    alice: Member,
+    bob: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By entries that come and go, withdrawals taken back, and crumbs for others."""
+    # `mine` was the first of four.
+    monkeypatch.setattr(throttling, "MAILS_PER_MEMBER", 4, raising=False)
+    to = practice_place().world.outside_address()
+    entry = {"currency": COIN, "label": "x", "destination": to}
+    crumb = {"currency": COIN, "recipient": bob.sn, "amount": "0.00000001"}
+    assert bot.post("beneficiaries", **entry).status_code == 201
+    assert bot.post("withdraws", **wish(mine)).status_code == 201
+    assert bot.post("transfers", **crumb, client_id="a").status_code == 201
+
+    other = entry | {"destination": practice_place().world.outside_address()}
+    for path, asked in (
+        ("beneficiaries", other),
+        ("withdraws", wish(mine)),
+        ("transfers", crumb),
+    ):
+        answer = bot.post(path, **asked)
+        assert answer.status_code == 429, path
+        assert answer.headers["Retry-After"]
+
+    assert bot.post("transfers", **crumb, client_id="a").status_code == 201
+    assert len(mails_to(bob.email)) == 1
+    assert Withdrawal.objects.count() == 1
+    assert queries.balance(bob.pk, COIN).available == D("0.00000001")
 
 
 def test_our_own_address_is_no_entry(bot: ApiClient, bob: Member) -> None:

@@ -310,14 +310,14 @@ def test_what_may_not_be_paid_is_not_taken(
 def test_the_banks_file_computes_nothing(
     channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
 ) -> None:
-    Beneficiary.objects.update(holder="=HYPERLINK(1)", bank=" +1")
+    Beneficiary.objects.update(holder="＝HYPERLINK(1)", bank=" +1")
     text = transfers.as_csv([take(row, channel, olive)])
     heads, cells = csv.reader(text.splitlines())
     assert dict(zip(heads, cells, strict=True)) == {
         "reference": f"W{row.pk}",
         "amount": "98.0",
         "currency": "CNY",
-        "holder": "'=HYPERLINK(1)",
+        "holder": "'＝HYPERLINK(1)",
         "account": row.destination,
         "bank": "' +1",
     }

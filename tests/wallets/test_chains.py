@@ -96,6 +96,7 @@ def test_addresses_are_of_this_network_and_whole(place: Place) -> None:
     assert ours != place.chain.new_address()
     assert place.chain.is_address(ours)
     assert place.chain.is_address(theirs)
+    assert place.chain.spelled(theirs) == theirs
     assert place.chain.is_ours(ours)
     assert not place.chain.is_ours(theirs)
     last = "q" if ours[-1] != "q" else "p"
@@ -111,6 +112,25 @@ def test_addresses_are_of_this_network_and_whole(place: Place) -> None:
         "é" * 40,
     ):
         assert not place.chain.is_address(wrong), wrong
+        assert place.chain.spelled(wrong) == "", wrong
+
+
+@pytest.mark.node
+def test_an_address_has_one_spelling(node: Node, regtest_world: RegtestWorld) -> None:
+    chain, new = node.new_wallet(), regtest_world.outside_address()
+    others = {
+        new.upper(): new,  # as QR codes have it
+        # Litecoin's old and new letter for the address of a script.
+        "2MzQwSSnBHWHqSAqtTVQ6v47XtaisrJa1Vc": "QTmhZTeRJcLvaMbw5bS7zkYy2yAhn7UDZp",
+    }
+    for other, one in others.items():
+        assert chain.spelled(other) == chain.spelled(one) == one
+        assert chain.is_address(one)
+        assert not chain.is_address(other)
+    # No output can name it: it is paid out of sight.
+    hidden = regtest_world._rpc._call("getnewaddress", "", "mweb")
+    assert chain.spelled(hidden) == ""
+    assert not chain.is_address(hidden)
 
 
 @pytest.mark.promise("W-25", "W-27", "W-28")

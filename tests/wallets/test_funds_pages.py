@@ -21,7 +21,7 @@ from tests.makers import Answer, code_of, enrol_totp, fund, make_member, prove
 from tests.wallets.cashier import practice_cashier
 from tests.wallets.places import COIN, practice_place, rules
 from tests.wallets.test_withdrawals import build
-from wallets import queries, valuation
+from wallets import addresses, queries, valuation
 from wallets.chains.practice import Practice
 from wallets.models.coins import ConfirmationTier, Rules
 from wallets.models.currencies import Currency
@@ -82,6 +82,35 @@ def test_an_unused_address_needs_no_other(browser: Client) -> None:
     browser.get(f"/funds/deposit/{COIN}")
     answer = browser.post(f"/funds/deposit/{COIN}/new", follow=True)
     assert "has not been used yet" in text(answer)
+
+
+def test_a_node_that_is_away_is_said(browser: Client, settings: Any) -> None:
+    settings.CHAIN_URLS = {COIN: "http://u:p@127.0.0.1:1"}
+    answer = browser.post(f"/funds/deposit/{COIN}/new", follow=True)
+    assert answer.status_code == 200
+    assert "The chain does not answer" in text(answer)
+
+
+def test_an_address_that_was_given_before_is_nobody_elses(
+    browser: Client, alice: Member, bob: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wallet that was set back to a backup gives them a second time."""
+    his = addresses.address_for(member=bob, currency=COIN, now=timezone.now())
+    monkeypatch.setattr(Practice, "new_address", lambda _self: his.address)
+
+    page = browser.get(f"/funds/deposit/{COIN}")
+
+    assert page.status_code == 200
+    assert "deposits are delayed" in text(page)
+    assert his.address not in text(page)
+    assert addresses.addresses_of(alice, COIN) == []
+
+
+def test_nobody_practises_where_nothing_is_taken(browser: Client) -> None:
+    Rules.objects.filter(pk=COIN).update(takes_deposits=False)
+    answer = browser.post(f"/funds/deposit/{COIN}/practise", {"deed": "pay"})
+    assert answer.status_code == 422
+    assert "Deposits of this currency are paused." in text(answer)
 
 
 def test_what_is_not_listed_has_no_such_page(browser: Client) -> None:
@@ -160,6 +189,32 @@ def test_a_withdrawal_from_the_page_to_the_queue(
     answer = browser.post(f"/funds/withdrawals/{placed.pk}/cancel", follow=True)
     assert "yours to use again" in text(answer)
     assert queries.balance(alice.pk, COIN).available == 10
+
+
+def test_what_is_of_no_field_is_said_above_them(
+    browser: Client, alice: Member, secret: str
+) -> None:
+    entry = {"currency": COIN, "label": "b"}
+    form = entry | {"destination": Practice(COIN).outside_address()}
+    Member.objects.filter(pk=alice.pk).update(state="frozen")
+    answer = browser.post("/funds/beneficiaries/new", form)
+    assert answer.status_code == 400
+    assert list(answer.context["form"].errors) == ["__all__"]
+    assert "Your account is frozen" in text(answer)
+
+
+@pytest.mark.parametrize("name", ["label", "bank", "holder"])
+def test_words_that_cannot_be_seen_are_said_beside_their_field(
+    browser: Client, secret: str, name: str
+) -> None:
+    entry = {"currency": "cny", "label": "b", "bank": "b", "holder": "h"}
+    form = entry | {"destination": "62220212", name: "a\u202eb"}
+    answer = browser.post("/funds/beneficiaries/new", form)
+    assert answer.status_code == 400
+    assert list(answer.context["form"].errors) == [name]
+    answer = browser.post("/funds/beneficiaries/new", form | {name: "\x01"})
+    assert answer.status_code == 400
+    assert not Beneficiary.objects.exists()
 
 
 def test_terms_that_are_not_ours_are_nobodys(browser: Client, secret: str) -> None:

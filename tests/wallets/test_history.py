@@ -20,6 +20,7 @@ from tests.wallets.places import practice_place, rules
 from wallets import ledger, queries, statement
 from wallets.models.withdrawals import Beneficiary, Withdrawal
 from wallets.statement import Reader, Wanted
+from wallets.views import history
 from wallets.views.history import _cell
 
 
@@ -173,6 +174,24 @@ def test_what_is_no_filter_is_said(browser: Client, query: str) -> None:
     assert len(file_of(browser, f"/funds/history/csv?{query}")) == 1
 
 
+@pytest.mark.parametrize("query", ["currency=xxx", "state=x", "since=never"])
+def test_what_is_no_filter_lets_nothing_through(
+    browser: Client, alice: Member, query: str
+) -> None:
+    rules(("0", 1))
+    place = practice_place()
+    place.pay(alice, "1")
+    place.scan()
+
+    page = browser.get(f"/funds/history/deposits?{query}")
+
+    assert page.status_code == 400
+    assert "Please correct what is marked above." in page.content.decode()
+    assert len(file_of(browser, "/funds/history/deposits/csv")) == 2
+    assert len(file_of(browser, f"/funds/history/deposits/csv?{query}")) == 1
+    assert browser.get(f"/funds/history/withdrawals?{query}").status_code == 400
+
+
 @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31"])
 def test_days_at_the_ends_of_time_are_days(browser: Client, date: str) -> None:
     answer = browser.get(f"/funds/history?since={date}&until={date}")
@@ -218,6 +237,29 @@ def test_deposits_are_sorted_and_narrowed(browser: Client, alice: Member) -> Non
     assert len(file_of(browser, "/funds/history/deposits/csv?state=credited")) == 4
 
 
+def test_how_long_a_page_is_is_ours_to_say(
+    browser: Client, alice: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_ROWS", 2)
+    rules(("0", 1))
+    place = practice_place()
+    for amount in ("1", "2", "3"):
+        place.pay(alice, amount)
+    place.scan()
+
+    def amounts(**asked: str) -> list[Any]:
+        path = "/funds/history/deposits"
+        page = browser.get(path, {"sort": "amount"} | asked)
+        return [row.record.amount for row in page.context["table"].paginated_rows]
+
+    for number in ("-1", "0", "1", "9" * 9, "9" * 5000):
+        assert amounts(per_page=number) == [1, 2]
+    for odd in ("", "x", "1"):
+        assert amounts(page=odd) == [1, 2]
+    for last in ("2", "0", "-1", "9" * 30):
+        assert amounts(page=last) == [3]
+
+
 # --- Files ----------------------------------------------------------------------------
 
 
@@ -231,7 +273,13 @@ def test_a_file_has_all_that_was_asked_for(browser: Client, trader: Member) -> N
     assert len(file_of(browser, "/funds/history/csv?kind=trade")) < len(rows)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"),
+        *("＝1+1", "＋1", "－1", "＠SUM(A1)"),
+    ],
+)
 def test_no_text_is_a_formula(text: str) -> None:
     assert _cell(text) == f"'{text}"
 

@@ -175,6 +175,20 @@ def test_it_pays_nothing_while_an_account_is_frozen(
     assert practice.state_of(other) == "confirmed"
 
 
+def test_an_address_in_another_spelling_stops_nobody(
+    cashier: Cashier, alice: Member, bob: Member
+) -> None:
+    cashier.deposit(alice, "3")
+    cashier.credit(bob, D(1))
+    capitals = cashier.approved(bob, "0.5", to=cashier.world.outside_address().upper())
+    good = cashier.approved(alice, "1")
+    cashier.finish()
+    assert cashier.state_of(good) == "confirmed"
+    row = Withdrawal.objects.get(pk=capitals.pk)
+    assert (row.state, row.doubts) == ("review", ["bad_address"])
+    assert hot.of(cashier.currency).paused_at is None
+
+
 @pytest.mark.promise("W-29", "W-30")
 def test_a_bad_address_keeps_nobody_else_waiting(
     cashier: Cashier, alice: Member

@@ -379,6 +379,19 @@ def test_the_page_brings_along_all_that_its_script_checks(
         assert each["root"] in [asset["legacy"] for asset in told_of["assets"]]
 
 
+def test_a_proof_is_of_one_time_for_everybody(alice: Member) -> None:
+    fund(alice, "1 btc")
+    publish.prove(now=NOW)
+    Member.objects.filter(pk=alice.pk).update(time_zone="Asia/Shanghai")
+    browser = Client()
+    browser.force_login(alice)
+
+    for path in ("/solvency", "/account/solvency"):
+        page = browser.get(path).text
+        assert f"Proof 1, of {NOW:%Y-%m-%d %H:%M:%S} UTC" in page
+    assert f">{NOW:%Y-%m-%d %H:%M:%S}<" in browser.get("/solvency").text
+
+
 # --- What we hold --------------------------------------------------------------------
 
 

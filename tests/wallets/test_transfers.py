@@ -23,7 +23,7 @@ from tests import rows
 from tests.makers import fund, make_token
 from tests.wallets.places import COIN, practice_place, rules
 from tests.wallets.test_withdrawals import Counter, _limits, counter, make_proof
-from wallets import ledger, queries, transfers, valuation, withdrawals
+from wallets import beneficiaries, ledger, queries, transfers, valuation, withdrawals
 from wallets.models.deposits import Deposit
 from wallets.models.ledger import Entry
 from wallets.models.transfers import Transfer
@@ -258,7 +258,7 @@ def test_the_frozen_and_the_unconfirmed_pay_nobody(purse: Purse) -> None:
     with pytest.raises(AddressNotConfirmed):
         purse.pay()
     members.freeze(member=purse.member, by="operator:1", reason="a test")
-    with pytest.raises(withdrawals.Frozen):
+    with pytest.raises(beneficiaries.Frozen):
         purse.pay()
 
 

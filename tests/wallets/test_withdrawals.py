@@ -21,6 +21,8 @@ from exchange.lib.states import IllegalMove, advance
 from exchange.lib.transactions import transaction
 from tests.accounts.mailbox import token
 from tests.makers import fund, make_token
+from tests.nodes import Node, RegtestWorld
+from tests.wallets.cashier import node_cashier
 from tests.wallets.places import COIN, practice_place, rules
 from wallets import audit, beneficiaries, ledger, queries, valuation, withdrawals
 from wallets.chains.practice import Practice
@@ -176,7 +178,7 @@ def test_a_paused_currency_pays_nothing(counter: Counter) -> None:
 
 def test_a_frozen_member_withdraws_nothing(counter: Counter) -> None:
     members.freeze(member=counter.member, by="operator:1", reason="a test")
-    with pytest.raises(withdrawals.Frozen):
+    with pytest.raises(beneficiaries.Frozen):
         counter.place()
 
 
@@ -395,6 +397,19 @@ def test_a_link_confirms_only_what_it_was_sent_for(
 
 
 @pytest.mark.promise("W-30", "W-29")
+@pytest.mark.node
+def test_an_address_is_kept_as_its_chain_spells_it(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    with node_cashier(node, regtest_world, settings, COIN) as cashier:
+        new, own = regtest_world.outside_address(), cashier.chain.new_address()
+        assert add(alice, new.upper()).destination == new
+        with pytest.raises(beneficiaries.KnownDestination):
+            add(alice, new)
+        with pytest.raises(beneficiaries.OwnAddress):
+            add(alice, own.upper())
+
+
 def test_addresses_are_looked_at_before_they_are_kept(
     counter: Counter, bob: Member
 ) -> None:

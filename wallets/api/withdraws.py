@@ -9,7 +9,7 @@ key. A `client_id` makes a retry the same withdrawal.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 from rest_framework.request import Request
@@ -18,9 +18,9 @@ from rest_framework.response import Response
 from accounts.api import errors
 from accounts.api.errors import Failure
 from accounts.api.views import ApiView
-from exchange.lib import money
+from exchange.lib import money, words
 from exchange.lib.errors import Busy
-from exchange.lib.money import plain
+from exchange.lib.money import EXACT, plain
 from wallets import beneficiaries, queries, withdrawals
 from wallets.chains.base import ChainError
 from wallets.models.currencies import Currency
@@ -134,6 +134,8 @@ class Beneficiaries(ApiView):
         )
         bank = self._short("bank", self.parameters.text("bank") or "")
         holder = self._short("holder", self.parameters.text("holder") or "")
+        if self.parameters.has("label") and not words.line(label):
+            self.parameters.note("label", "is invalid")
         self.parameters.demand_valid()
         try:
             row = beneficiaries.add(
@@ -227,7 +229,8 @@ def _beneficiary(view: ApiView, id: int, **narrowed: str) -> Beneficiary:
 
 
 def _terms(amount: Decimal, fee: Decimal) -> Terms:
-    return Terms(amount, fee, amount - fee)
+    with localcontext(EXACT):
+        return Terms(amount, fee, amount - fee)
 
 
 def _moment(at: datetime) -> str:

@@ -37,7 +37,7 @@ State = BankTransfer.State
 _NUMBER_LENGTH_MAX = 64
 _HEADS = ["reference", "amount", "currency", "holder", "account", "bank"]
 # With these a cell begins that a spreadsheet would compute.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 class WrongChannel(Refused):

@@ -192,7 +192,16 @@ class Chain(Protocol):
         """Say what is wrong with the node; an empty list when it is well."""
 
     def is_address(self, text: str) -> bool:
-        """Say whether the text is an address of this very network."""
+        """
+        Say whether the text is an address of this very network, spelled as the chain
+        spells what an output pays.
+        """
+
+    def spelled(self, text: str) -> str:
+        """
+        Return an address of this very network as `is_address` wants it; "" where the
+        text is none, or none that an output can name.
+        """
 
     def is_ours(self, address: str) -> bool:
         """Say whether our wallet holds the key of a sound address."""

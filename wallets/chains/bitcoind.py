@@ -137,7 +137,14 @@ class Bitcoind:
         return []
 
     def is_address(self, text: str) -> bool:
-        return bool(self._read("validateaddress", text)["isvalid"])
+        return text != "" and self.spelled(text) == text
+
+    def spelled(self, text: str) -> str:
+        # Of one script there are many spellings: bech32 in capitals, as QR codes have
+        # it, and Litecoin's old addresses of scripts. `decode` tells one of them. What
+        # has no script (MWEB) is in no output at all.
+        told = self._read("validateaddress", text)
+        return str(told["address"]) if told.get("scriptPubKey") else ""
 
     def is_ours(self, address: str) -> bool:
         try:

@@ -92,6 +92,9 @@ class Practice:
             return False
         return body == body.lower() and text == self._address(packed[:-_CHECK_BYTES])
 
+    def spelled(self, text: str) -> str:
+        return text if self.is_address(text) else ""
+
     def is_ours(self, address: str) -> bool:
         return PracticeAddress.objects.filter(
             pk=address, currency=self._currency

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from exchange.lib import money
+from exchange.lib import money, words
 from exchange.lib.errors import ExchangeError
 from wallets.models.currencies import Currency
 from wallets.models.withdrawals import Beneficiary
@@ -24,6 +24,16 @@ class AmountField(forms.CharField):
         try:
             return money.parse(text.strip())
         except ExchangeError as error:
+            raise forms.ValidationError(error.message) from error
+
+
+class LineField(forms.CharField):
+    """One line of what can be seen: what is refused is said beside its own field."""
+
+    def to_python(self, value: Any) -> str:
+        try:
+            return words.line(super().to_python(value) or "")
+        except words.Unseen as error:
             raise forms.ValidationError(error.message) from error
 
 
@@ -59,7 +69,7 @@ class BeneficiaryForm(forms.Form):
         queryset=Currency.objects.filter(is_visible=True).order_by("sort_order"),
         empty_label=None,
     )
-    label = forms.CharField(
+    label = LineField(
         label=_("Label"),
         max_length=40,
         help_text=_("How you call it: my phone, the bank in town."),
@@ -70,14 +80,14 @@ class BeneficiaryForm(forms.Form):
         max_length=128,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
-    bank = forms.CharField(
+    bank = LineField(
         label=_("Bank"),
         max_length=80,
         required=False,
         help_text=_("Only for money, not for coins."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    holder = forms.CharField(
+    holder = LineField(
         label=_("Account holder"),
         max_length=80,
         required=False,

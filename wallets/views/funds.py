@@ -119,11 +119,14 @@ def new_address(request: HttpRequest, code: str) -> HttpResponse:
         addresses.new_address(member=who(request), currency=code, now=now)
     except ExchangeError as error:
         messages.error(request, error.message)
+    except ChainError:
+        messages.error(request, _("The chain does not answer. Please try again."))
     return redirect("deposit", code)
 
 
 @require_POST
 @member_page
+@refusals.as_page
 def practise(request: HttpRequest, code: str) -> HttpResponse:
     """On the practice chain: send oneself coins, or mine a block."""
     _coin(code)

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import django_tables2 as tables
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -32,7 +33,8 @@ from wallets.views import grids
 
 _ROWS = 50
 _AT_ONCE = 1000  # rows read from the database at a time
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# The wide ones are what Chinese keyboards write; spreadsheets take them for the others.
+_FORMULAS = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @require_safe
@@ -88,7 +90,7 @@ def movements_file(request: HttpRequest) -> HttpResponse:
 def deposits(request: HttpRequest) -> HttpResponse:
     """Show what came in."""
     found = _deposits(request)
-    table = grids.Deposits(found.qs, order_by=("-seen_at",))
+    table = grids.Deposits(_fitting(found), order_by=("-seen_at",))
     return _paginated(request, "deposits", found, table)
 
 
@@ -105,7 +107,7 @@ def deposits_file(request: HttpRequest) -> HttpResponse:
             *(_moment(row.seen_at, zone), row.currency_id.upper(), row.amount),
             *(states[row.state], row.txid),
         ]
-        for row in _each(found.qs)
+        for row in _each(_fitting(found))
     )
     return _file("deposits.csv", head, rows)
 
@@ -115,7 +117,7 @@ def deposits_file(request: HttpRequest) -> HttpResponse:
 def withdrawals(request: HttpRequest) -> HttpResponse:
     """Show what went out."""
     found = _withdrawals(request)
-    table = grids.Withdrawals(found.qs, order_by=("-created_at",))
+    table = grids.Withdrawals(_fitting(found), order_by=("-created_at",))
     return _paginated(request, "withdrawals", found, table)
 
 
@@ -136,7 +138,7 @@ def withdrawals_file(request: HttpRequest) -> HttpResponse:
             *(row.fee, row.beneficiary.label, row.destination),
             *(states[row.state], row.txid),
         ]
-        for row in _each(found.qs)
+        for row in _each(_fitting(found))
     )
     return _file("withdrawals.csv", head, rows)
 
@@ -151,11 +153,19 @@ def _withdrawals(request: HttpRequest) -> WithdrawalsFilter:
     return WithdrawalsFilter(request.GET, rows.select_related("beneficiary"))
 
 
+def _fitting(found: DepositsFilter | WithdrawalsFilter) -> QuerySet[Any]:
+    """Return what fits a filter, and nothing where it is none: never more."""
+    rows: QuerySet[Any] = found.qs
+    return rows if found.is_valid() else rows.none()
+
+
 def _paginated(
     request: HttpRequest, kind: str, found: Any, table: tables.Table
 ) -> HttpResponse:
-    config = tables.RequestConfig(request, paginate={"per_page": _ROWS, "silent": True})
-    config.configure(table)
+    tables.RequestConfig(request, paginate=False).configure(table)
+    # Not by RequestConfig: that lets who asks say how many rows a page has.
+    table.paginator = Paginator(table.rows, _ROWS)
+    table.page = table.paginator.get_page(request.GET.get("page"))
     return _page(request, kind, found.form, table, {})
 
 

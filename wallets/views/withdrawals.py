@@ -46,7 +46,7 @@ from exchange.lib.money import plain, round_down, unit
 from exchange.lib.transactions import transaction
 from wallets import beneficiaries, ledger, payouts, queries, withdrawals
 from wallets.addresses import groups_of_four
-from wallets.chains import chain_of
+from wallets.chains import NoChain, chain_of
 from wallets.chains.base import ChainError
 from wallets.forms.withdrawals import BeneficiaryForm, WithdrawalForm
 from wallets.models.coins import Rules
@@ -65,6 +65,12 @@ _FIELDS: dict[type[ExchangeError], str] = {
     ledger.InsufficientFunds: "amount",
     withdrawals.NotUsable: "beneficiary",
 }
+_OF_THE_DESTINATION = (
+    beneficiaries.BadDestination,
+    beneficiaries.OwnAddress,
+    beneficiaries.KnownDestination,
+    NoChain,
+)
 # The way of a withdrawal as its owner sees it; one by bank knows no broadcast.
 _WAY = ["review", "approved", "building", "signed", "broadcast", "confirmed"]
 _WAY_BY_BANK = ["review", "approved", "building", "confirmed"]
@@ -245,7 +251,8 @@ def add(request: HttpRequest) -> HttpResponse:
                 member=who(request), now=timezone.now(), **form.cleaned_data
             )
         except ExchangeError as error:
-            form.add_error("destination", error.message)
+            is_of_it = isinstance(error, _OF_THE_DESTINATION)
+            form.add_error("destination" if is_of_it else None, error.message)
             is_ours = isinstance(error, beneficiaries.OwnAddress)
         except ChainError:
             form.add_error(None, _("The chain does not answer. Please try again."))
