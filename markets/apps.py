@@ -19,3 +19,4 @@ class MarketsConfig(AppConfig):
         onboarding.answer(onboarding.Step.ORDER, queries.has_ordered)
         leaving.install()
         valuation.sources.append(tickers.price_of)
+        valuation.steady.append(tickers.steady_price_of)

@@ -7,16 +7,19 @@ Computed from the 1-minute candles, so that the window moves by itself on a quie
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
 from exchange.lib.money import ZERO, plain
 
 WINDOW = timedelta(hours=24)
+STEADY_WINDOW = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,19 @@ CROSS JOIN LATERAL (
 ) AS last
 WHERE market.is_visible ORDER BY market.sort_order, market.id
 """
+# What stood at each hour of the days, and not what was paid most often: trades are
+# cheap for who trades with a friend, time is not.
+_STEADY_PRICES = """
+SELECT market.base_id, market.quote_id,
+    percentile_disc(0.5) WITHIN GROUP (ORDER BY stood.close)
+FROM markets_market AS market
+CROSS JOIN generate_series(%(start)s::timestamptz, %(now)s, '1 hour') AS at
+CROSS JOIN LATERAL (
+    SELECT close FROM markets_candle WHERE market_id = market.id
+        AND minute <= at ORDER BY minute DESC LIMIT 1
+) AS stood
+WHERE market.is_visible GROUP BY market.id ORDER BY market.sort_order, market.id
+"""
 # A rate that was divided has digits without end; these are more than any use of it.
 _WIDE = Context(prec=40)
 
@@ -102,7 +118,22 @@ def price_of(currency: str, in_currency: str) -> Decimal | None:
     of the market the other way round, or by way of one currency that trades with both.
     None where that is not known.
     """
-    rates = _last_rates()
+    return _price(_rates(_LAST_PRICES), currency, in_currency)
+
+
+def steady_price_of(currency: str, in_currency: str) -> Decimal | None:
+    """
+    Return what one of a currency mostly cost in another in the last seven days: as
+    `price_of`, by the median of what stood at each full hour.
+    """
+    now = timezone.now()
+    rates = _rates(_STEADY_PRICES, start=now - STEADY_WINDOW, now=now)
+    return _price(rates, currency, in_currency)
+
+
+def _price(
+    rates: Mapping[tuple[str, str], Decimal], currency: str, in_currency: str
+) -> Decimal | None:
     if (direct := rates.get((currency, in_currency))) is not None:
         return direct
     for (base, middle), first in rates.items():
@@ -112,11 +143,11 @@ def price_of(currency: str, in_currency: str) -> Decimal | None:
     return None
 
 
-def _last_rates() -> dict[tuple[str, str], Decimal]:
+def _rates(prices: str, **times: datetime) -> dict[tuple[str, str], Decimal]:
     """Return {(currency, in currency): rate}, both ways, the operator's first first."""
     rates: dict[tuple[str, str], Decimal] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_LAST_PRICES)
+        cursor.execute(prices, times)
         for base, quote, price in cursor.fetchall():
             rates[base, quote] = price
             rates.setdefault((quote, base), _WIDE.divide(Decimal(1), price))

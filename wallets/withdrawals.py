@@ -314,7 +314,7 @@ def demand_within_limits(
     member's row must be locked. Raises LimitReached.
     """
     left = left_of(member, now=now)
-    value = valuation.value_of(amount, currency, left.currency)
+    value = valuation.counted_value_of(amount, currency, left.currency)
     if (value or ZERO) > min(left.day, left.month):
         raise LimitReached(
             left_24h=plain(left.day), left_30d=plain(left.month), currency=left.currency

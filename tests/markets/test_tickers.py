@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from accounts.models.members import Member
 from markets import tickers
@@ -12,6 +15,7 @@ from markets.models import Market
 from markets.tickers import Ticker
 from tests.makers import fund
 from tests.markets.desk import NOW, Desk
+from wallets import valuation
 
 HOUR = timedelta(hours=1)
 
@@ -86,3 +90,25 @@ def test_it_lists_the_visible_markets_in_the_operators_order(db: None) -> None:
     found = [ticker.market_id for ticker in tickers.tickers(NOW)]
 
     assert found == ["btccny", "ltccny", "ltcbtc"]
+
+
+def test_a_price_that_two_friends_made_counts_for_no_limit(
+    desk: Desk, alice: Member, bob: Member
+) -> None:
+    def trade(price: str, *, hours_ago: int) -> None:
+        desk.now = timezone.now() - hours_ago * HOUR
+        desk.sell(alice, "2", at=price)
+        desk.buy(bob, "2", at=price)
+        desk.run()
+
+    def worth(value: Callable[..., Decimal | None]) -> list[Decimal | None]:
+        return [value(Decimal(2), "btc", "cny"), value(Decimal(50), "cny", "btc")]
+
+    assert worth(valuation.counted_value_of) == [None, None]
+    trade("100", hours_ago=120)
+    trade("10", hours_ago=1)
+
+    assert worth(valuation.value_of) == [20, 5]
+    assert worth(valuation.counted_value_of) == [200, 5]
+    trade("125", hours_ago=0)
+    assert worth(valuation.counted_value_of) == [250, Decimal("0.5")]
