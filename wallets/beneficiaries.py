@@ -89,7 +89,7 @@ def add(
     """
     destination = destination.strip()
     if currency.kind == Currency.Kind.COIN:
-        _demand_sound(currency.code, destination)
+        destination = _sound_address(currency.code, destination)
     else:
         destination = _sound_account(destination)
         if not (destination and bank.strip() and holder.strip()):
@@ -160,13 +160,16 @@ def is_usable(beneficiary: Beneficiary) -> bool:
     return rows.filter(usable_from__lte=Now()).exists()
 
 
-def _demand_sound(currency: str, destination: str) -> None:
+def _sound_address(currency: str, destination: str) -> str:
+    """Return an address as it is kept: the way the chain itself spells it."""
     chain = chain_of(currency)
     if not chain.is_address(destination):
         raise BadDestination
+    destination = chain.spelling(destination)
     given = DepositAddress.objects.filter(currency=currency, address=destination)
     if given.exists() or chain.is_ours(destination):
         raise OwnAddress
+    return destination
 
 
 def _sound_account(number: str) -> str:

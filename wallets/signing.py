@@ -71,6 +71,9 @@ def doubt_of(chain: Chain, withdrawal: Withdrawal) -> str:
         return "not_in_address_book"
     if not chain.is_address(withdrawal.destination):
         return "bad_address"
+    # Two spellings of one address would be one payment for two, or for nobody.
+    if chain.spelling(withdrawal.destination) != withdrawal.destination:
+        return "bad_address"
     if chain.is_ours(withdrawal.destination):
         return "own_address"
     return ""

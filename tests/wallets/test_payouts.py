@@ -17,8 +17,9 @@ from exchange.celery import app
 from exchange.lib.models import AuditRecord
 from tests import rows
 from tests.makers import make_member
+from tests.nodes import Node, RegtestWorld
 from tests.wallets.cashier import Cashier, crowd, node_cashier, practice_cashier
-from wallets import hot, payouts, signing, tasks
+from wallets import beneficiaries, hot, payouts, signing, tasks
 from wallets.chains.base import (
     BroadcastRefused,
     Coin,
@@ -41,6 +42,8 @@ from wallets.models.withdrawals import (
 )
 
 D = Decimal
+# The same script as QLc1KKsLWovHm79aV22uihS3bwgECPid8z, as it was written before.
+OLD_SPELLING = "2MsFFCK16VhsCcvPXruztdzzcTZEQCbNKjJ"
 
 
 @pytest.fixture(params=["practice", pytest.param("node", marks=pytest.mark.node)])
@@ -189,6 +192,46 @@ def test_a_bad_address_keeps_nobody_else_waiting(
         found = Withdrawal.objects.get(pk=each.pk)
         assert (found.state, found.doubts, found.payout) == ("review", [doubt], None)
     cashier.demand_paid_once()
+
+
+@pytest.mark.node
+@pytest.mark.promise("W-30", "W-12")
+def test_an_address_in_another_spelling_keeps_nobody_waiting(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    """Of one address a chain has capitals and small letters, and new and old forms."""
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cashier.deposit(alice, "3")
+        good = cashier.approved(alice, "0.5")
+        odd = [cashier.approved(alice, "1", to=good.destination.upper())]
+        odd.append(cashier.approved(alice, "0.2", to=OLD_SPELLING))
+        cashier.finish()
+        assert cashier.state_of(good) == "confirmed"
+        assert [cashier.state_of(each) for each in odd] == ["review", "review"]
+        assert hot.of(cashier.currency).paused_at is None
+
+
+@pytest.mark.node
+@pytest.mark.promise("W-30")
+def test_the_address_book_spells_as_the_chain_does(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    with node_cashier(node, regtest_world, settings) as cashier:
+
+        def add(destination: str) -> str:
+            return beneficiaries.add(
+                member=alice,
+                currency=cashier.rules.currency,
+                label="mine",
+                destination=destination,
+                now=cashier.now,
+            ).destination
+
+        there = cashier.world.outside_address()
+        assert add(there.upper()) == there
+        with pytest.raises(beneficiaries.KnownDestination):
+            add(there)
+        assert add(OLD_SPELLING) != OLD_SPELLING
 
 
 @pytest.mark.promise("S-40")

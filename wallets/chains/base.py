@@ -194,6 +194,12 @@ class Chain(Protocol):
     def is_address(self, text: str) -> bool:
         """Say whether the text is an address of this very network."""
 
+    def spelling(self, address: str) -> str:
+        """
+        Return how the chain writes a sound address: of one, there are capitals and
+        small letters, and on some chains an old form. What it decodes is spelled so.
+        """
+
     def is_ours(self, address: str) -> bool:
         """Say whether our wallet holds the key of a sound address."""
 

@@ -139,6 +139,9 @@ class Bitcoind:
     def is_address(self, text: str) -> bool:
         return bool(self._read("validateaddress", text)["isvalid"])
 
+    def spelling(self, address: str) -> str:
+        return str(self._read("validateaddress", address)["address"])
+
     def is_ours(self, address: str) -> bool:
         try:
             told = self._read("getaddressinfo", address)

@@ -92,6 +92,9 @@ class Practice:
             return False
         return body == body.lower() and text == self._address(packed[:-_CHECK_BYTES])
 
+    def spelling(self, address: str) -> str:
+        return address  # it has one form only
+
     def is_ours(self, address: str) -> bool:
         return PracticeAddress.objects.filter(
             pk=address, currency=self._currency
