@@ -290,12 +290,11 @@ def _pick(
     go to one address: a transaction of two equal payments could not be told from one.
     """
     coins = _free_coins(chain, currency)
-    free = signing.total(coins.values())
     spending = rate * _INPUT_SIZE / 1000
     room = signing.total(max(amount - spending, ZERO) for amount in coins.values())
     room -= rate * _REST_SIZE / 1000
     each_costs = rate * _OUTPUT_SIZE / 1000
-    left = signing.allowance(currency, free=free, now=now)
+    left = signing.allowance(currency, free=coins, now=now)
     picked: list[int] = []
     addresses: set[str] = set()
     trouble: Trouble | None = None
@@ -435,7 +434,7 @@ def _sign(
     currency = payout.currency_id
     coins = {coin.outpoint: coin.amount for coin in chain.coins()}
     avoid = spent_of(currency, coins)
-    free = signing.total(coins[point] for point in coins.keys() - avoid)
+    free = {point: coins[point] for point in coins.keys() - avoid}
     signed = signing.sign(chain, owed, rules=rules, rate=rate, spend={}, avoid=avoid)
     signing.demand_within_limits(currency, signed.paid, free=free, now=now)
     return signed

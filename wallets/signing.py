@@ -114,11 +114,13 @@ def sign(
     return Checked(signed.raw, told.txid, coins, paid, fee, told.size)
 
 
-def allowance(currency: str, *, free: Decimal, now: datetime) -> Decimal | None:
+def allowance(
+    currency: str, *, free: Mapping[Outpoint, Decimal], now: datetime
+) -> Decimal | None:
     """
     Return what the hot wallet may still pay out, by the limits of the environment and
-    by what was signed; None where there is no limit. `free` is what its coins come to
-    that no payout spends.
+    by what was signed; None where there is no limit. `free` are its coins that no
+    payout spends.
     """
     hour = timedelta(hours=1)
     limits = (
@@ -132,13 +134,14 @@ def allowance(currency: str, *, free: Decimal, now: datetime) -> Decimal | None:
     ]
     if (share := settings.HOT_WALLET_SHARE_PER_HOUR.get(currency)) is not None:
         paid = _paid_since(currency, now - hour)
+        held = [*free.values(), _change_awaited(currency, free), paid]
         with localcontext(EXACT):
-            left.append(share * total([free, _change_awaited(currency), paid]) - paid)
+            left.append(share * total(held) - paid)
     return max(min(left), ZERO) if left else None
 
 
 def demand_within_limits(
-    currency: str, paid: Decimal, *, free: Decimal, now: datetime
+    currency: str, paid: Decimal, *, free: Mapping[Outpoint, Decimal], now: datetime
 ) -> None:
     """Raise LimitReached where paying so much more is too much."""
     left = allowance(currency, free=free, now=now)
@@ -195,11 +198,16 @@ def _paid_since(currency: str, since: datetime) -> Decimal:
     return total(row["out"] for row in signed)
 
 
-def _change_awaited(currency: str) -> Decimal:
-    """Sum what comes back to us from payouts that wait for a block."""
+def _change_awaited(currency: str, free: Iterable[Outpoint]) -> Decimal:
+    """
+    Sum what comes back to us from payouts that wait for a block. Of one that is in a
+    block, if not deep enough yet, the change is a coin like others.
+    """
     awaited = Payout.objects.filter(
         currency=currency, state__in=[Payout.State.SIGNED, Payout.State.BROADCAST]
     )
+    awaited = awaited.exclude(withdrawals__confirmations__gt=0)
+    awaited = awaited.exclude(transactions__txid__in={point.txid for point in free})
     spent = SpentCoin.objects.filter(payout__in=awaited)
     left = (
         PayoutTransaction.objects.filter(payout__in=awaited)

@@ -329,6 +329,23 @@ def test_a_database_of_riches_does_not_raise_the_share(
     assert practice.state_of(large) == "approved"
 
 
+@pytest.mark.promise("W-10")
+def test_change_counts_once_while_its_payout_is_buried(
+    practice: Cashier, alice: Member, settings: Any
+) -> None:
+    settings.HOT_WALLET_SHARE_PER_HOUR = {"btc": D("0.2")}
+    ConfirmationTier.objects.create(
+        rules=practice.rules, amount_from=0, confirmations=6
+    )
+    practice.deposit(alice, "10")
+    for _ in range(4):
+        practice.approved(alice, "0.9")
+        practice.run()
+        practice.world.mine()  # its change can be spent, and it is not booked yet
+    practice.run()
+    assert practice.states() == {"broadcast": 2, "approved": 2}
+
+
 @pytest.mark.promise("F-33")
 def test_too_few_coins_keep_the_hold_and_alarm_once(
     cashier: Cashier, alice: Member
