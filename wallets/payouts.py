@@ -728,7 +728,11 @@ def _bump(
             spend=coins_of(payout),
             avoid=spent_of(currency, coins) - coins_of(payout).keys(),
         )
-    except (signing.FeeAbsurd, signing.Unsafe, TooFewCoins) as error:
+    except (
+        *(signing.FeeAbsurd, signing.Unsafe),
+        *(TooFewCoins, WalletLocked, RpcRefused),
+    ) as error:
+        # It goes on waiting, and the others go on.
         _note_problem(payout, f"fee not raised: {error}"[:200])
         return
     with _fenced_by_coins(), transaction():

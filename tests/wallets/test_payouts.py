@@ -727,6 +727,32 @@ def test_an_operator_raises_a_fee(practice: Cashier, alice: Member) -> None:
         payouts.raise_fee(payout=payout, by="operator:1", reason="a hurry")
 
 
+@pytest.mark.promise("F-33", "W-23")
+@pytest.mark.parametrize(
+    "error", [WalletLocked("locked"), RpcRefused("Fee exceeds maximum", code=-4)]
+)
+def test_a_fee_that_cannot_be_raised_keeps_nobody_else_waiting(
+    practice: Cashier,
+    alice: Member,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    practice.deposit(alice, "3", "3")
+    stuck = practice.approved(alice, "1")
+    practice.run()
+    first = practice.payout()
+    other = practice.approved(alice, "1")
+    practice.run()
+    practice.world.evict(first.transactions.get().txid)
+    practice.world.mine()
+    with monkeypatch.context() as patch:
+        fail(patch, "build_signed", error)
+        practice.run(hours=3)
+    assert practice.state_of(other) == "confirmed"
+    assert practice.state_of(stuck) == "broadcast"
+    assert alarms() == [f"fee not raised: {error}"]
+
+
 def test_a_node_that_replaces_nothing_is_noted(
     practice: Cashier, alice: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
