@@ -39,7 +39,6 @@ from wallets.chains.base import (
     NodeUnreachable,
     Outpoint,
     Payment,
-    RpcRefused,
     TooFewCoins,
 )
 from wallets.ledger import AVAILABLE, House, Move, Reason
@@ -312,7 +311,7 @@ def run(currency: str, *, now: datetime) -> None:
                 _follow(chain, found, move, now)
         except NodeUnreachable:
             return  # its scanner says so
-        except (RpcRefused, TooFewCoins, signing.FeeAbsurd, signing.Unsafe) as error:
+        except (ChainError, signing.FeeAbsurd, signing.Unsafe) as error:
             _note_problem(move, str(error))
 
 

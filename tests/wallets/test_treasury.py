@@ -17,8 +17,9 @@ from exchange.lib.states import IllegalMove
 from exchange.lib.transactions import transaction
 from tests.makers import make_member
 from tests.wallets.cashier import Cashier, node_cashier, practice_cashier
-from wallets import audit, hot, payouts, reconcile, scanner, treasury
-from wallets.chains.base import Payment
+from wallets import audit, hot, payouts, reconcile, scanner, tasks, treasury
+from wallets.chains.base import Payment, Signed, WalletLocked
+from wallets.chains.practice import Practice
 from wallets.ledger import House
 from wallets.models.coins import Rules
 from wallets.models.deposits import Deposit
@@ -380,6 +381,40 @@ def test_a_paused_hot_wallet_sweeps_nothing(
         hot.pause(vault.currency, hot.Pause.UNSAFE, now=vault.cashier.now)
     assert vault.run().state == "approved"
     assert payouts.spent_of(vault.currency, {}) == set()
+
+
+@pytest.mark.promise("F-33")
+def test_a_locked_wallet_is_said_and_keeps_no_other_coin_waiting(
+    db: None,
+    alice: Member,
+    one: Member,
+    other: Member,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = practice_cashier("btc"), practice_cashier("ltc")
+    moves = {}
+    for cashier in (first, second):
+        cold = cashier.chain.outside_address()
+        settings.COLD_ADDRESSES |= {cashier.currency: (cold,)}
+        cashier.deposit(alice, "10")
+        vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+        moves[cashier.currency] = propose(vault, Kind.SWEEP, "2", one)
+        approved(moves[cashier.currency], other)
+    build = Practice.build_signed
+
+    def locked(chain: Practice, *what: Any, **how: Any) -> Signed:
+        if chain._currency == "btc":
+            raise WalletLocked("Please enter the wallet passphrase.")
+        return build(chain, *what, **how)
+
+    monkeypatch.setattr(Practice, "build_signed", locked)
+    tasks.balance_wallets()
+    states = {
+        code: TreasuryMove.objects.get(pk=row.pk).state for code, row in moves.items()
+    }
+    assert states == {"btc": "approved", "ltc": "broadcast"}
+    assert "passphrase" in TreasuryMove.objects.get(pk=moves["btc"].pk).problem
 
 
 @pytest.mark.promise("F-34")
