@@ -224,7 +224,7 @@ def cancel(*, move: TreasuryMove, by: str, reason: str, now: datetime) -> Treasu
     nothing to undo. Raises IllegalMove, NotLost, ChainError.
     """
     is_signed = move.state in SENT
-    if is_signed and not _is_lost(move):
+    if is_signed and not _is_lost(move, now):
         raise NotLost
     with transaction():
         TreasuryMove.objects.filter(pk=states.lock_row(move).pk).update(updated_at=now)
@@ -232,18 +232,23 @@ def cancel(*, move: TreasuryMove, by: str, reason: str, now: datetime) -> Treasu
         return states.advance(move, verb, by=by, reason=reason)
 
 
-def _is_lost(move: TreasuryMove) -> bool:
-    """Say whether another transaction of its coins is as deep as anything must be."""
-    chain, coins = chain_of(move.currency_id), _planned_coins(move).keys()
-    needed = _deepest(Rules.objects.get(pk=move.currency_id))
+def _is_lost(move: TreasuryMove, now: datetime) -> bool:
+    """
+    Say whether another transaction of its coins is as deep as anything must be.
+
+    Of cold storage's coins our wallet knows no other transaction, only how deep the
+    block is that rules ours out. What the network never took from us, nobody else has:
+    there it is enough that a coin of it is spent.
+    """
+    chain = chain_of(move.currency_id)
+    if chain.complaints(now=now):
+        return False
     fate = chain.fate(move.txid)
-    for txid in fate.conflicts if fate is not None else ():
-        other = chain.fate(txid)
-        if other is None or other.confirmations < needed:
-            continue
-        if coins & set(other.decoded.inputs):
-            return True
-    return False
+    if fate is None:
+        never_taken = move.state == _State.SIGNED
+        coins = _planned_coins(move)
+        return never_taken and not all(chain.is_unspent(coin) for coin in coins)
+    return -fate.confirmations >= _deepest(Rules.objects.get(pk=move.currency_id))
 
 
 def _deepest(rules: Rules) -> int:

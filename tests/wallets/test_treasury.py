@@ -18,8 +18,8 @@ from exchange.lib.transactions import transaction
 from tests.makers import make_member
 from tests.wallets.cashier import Cashier, node_cashier, practice_cashier
 from wallets import audit, hot, payouts, reconcile, scanner, tasks, treasury
-from wallets.chains.base import Payment, Signed, WalletLocked
-from wallets.chains.practice import Practice
+from wallets.chains.base import Outpoint, Payment, Signed, WalletLocked
+from wallets.chains.practice import Practice, _raw
 from wallets.ledger import House
 from wallets.models.coins import Rules
 from wallets.models.deposits import Deposit
@@ -45,6 +45,7 @@ class Vault:
     cashier: Cashier
     cold: str
     sign: Callable[[str], str]
+    spend_cold: Callable[[Outpoint, Payment], None] = lambda *_what: None
 
     @property
     def currency(self) -> str:
@@ -84,7 +85,12 @@ def vault(request: pytest.FixtureRequest, db: None, settings: Any) -> Iterator[V
         cashier = practice_cashier()
         cold = cashier.chain.outside_address()
         settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-        yield Vault(cashier, cold, cashier.chain.sign_elsewhere)
+        chain = cashier.chain
+
+        def pay(coin: Outpoint, to: Payment) -> None:
+            chain.broadcast(_raw(cashier.currency, [coin], [to]))
+
+        yield Vault(cashier, cold, chain.sign_elsewhere, pay)
         return
     node = request.getfixturevalue("node")
     world = request.getfixturevalue("regtest_world")
@@ -96,7 +102,11 @@ def vault(request: pytest.FixtureRequest, db: None, settings: Any) -> Iterator[V
         def sign(psbt: str) -> str:
             return str(keeper._call("walletprocesspsbt", psbt)["psbt"])
 
-        yield Vault(cashier, cold, sign)
+        def spend(coin: Outpoint, to: Payment) -> None:
+            keeper.broadcast(keeper._signed_raw([coin], [to]))
+            world._settle()
+
+        yield Vault(cashier, cold, sign, spend)
 
 
 @pytest.fixture
@@ -385,7 +395,6 @@ def test_a_paused_hot_wallet_sweeps_nothing(
 
 @pytest.mark.promise("F-33")
 def test_a_locked_wallet_is_said_and_keeps_no_other_coin_waiting(
-    db: None,
     alice: Member,
     one: Member,
     other: Member,
@@ -442,3 +451,45 @@ def test_a_move_whose_coins_went_elsewhere_is_given_up_once_that_is_final(
     assert vault.held() == (D(10), D(0))
     assert audit.treasury_unlike_entries() == []
     assert propose(vault, Kind.SWEEP, "1", one).state == "proposed"
+
+
+@pytest.mark.promise("F-34")
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_refill_whose_coins_went_elsewhere_is_given_up(
+    vault: Vault,
+    alice: Member,
+    one: Member,
+    other: Member,
+    *,
+    is_sent: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who keeps cold storage spends its coins; our own wallet has no part in that."""
+    vault.cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    approved(propose(vault, Kind.REFILL, "1", one), other)
+    planned = vault.run()
+    signed = vault.sign(planned.psbt)
+    now = vault.cashier.now
+
+    def give_up() -> TreasuryMove:
+        return treasury.cancel(move=vault.move, by="operator:1", reason="-", now=now)
+
+    treasury.bring_back(move=planned, psbt=signed, by="operator:1", now=now)
+    if is_sent:
+        vault.run()
+    (coin,) = treasury._planned_coins(planned)
+    away = Payment(vault.cashier.world.outside_address(), D("7.995"))
+    vault.spend_cold(coin, away)
+    vault.run()
+    with pytest.raises(NotLost):
+        give_up()
+    vault.mine()
+    vault.run()
+    with monkeypatch.context() as patch:
+        chain = type(vault.cashier.chain)
+        patch.setattr(chain, "complaints", lambda _chain, *, now: ["it is behind"])
+        with pytest.raises(NotLost):
+            give_up()
+    assert give_up().state == "cancelled"
+    assert propose(vault, Kind.REFILL, "1", one).state == "proposed"

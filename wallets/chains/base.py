@@ -266,6 +266,9 @@ class Chain(Protocol):
         Raises BroadcastRefused when they cannot become part of the chain as it is.
         """
 
+    def is_unspent(self, point: Outpoint) -> bool:
+        """Say whether there is this output, anybody's, and no block has spent it."""
+
     def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         """
         Return what the chain has at addresses that may be anybody's. A node reads all

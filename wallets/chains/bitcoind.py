@@ -208,6 +208,9 @@ class Bitcoind:
             if row["spendable"] and (row["confirmations"] > 0 or row.get("safe"))
         )
 
+    def is_unspent(self, point: Outpoint) -> bool:
+        return self._read("gettxout", point.txid, point.vout, False) is not None
+
     def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         wanted = [f"addr({address})" for address in addresses]
         told = self._scanner._read("scantxoutset", "start", wanted)
