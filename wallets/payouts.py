@@ -20,7 +20,9 @@ holds it and waits for a balance of ours.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -67,8 +69,9 @@ PATIENCE = timedelta(hours=2)
 _STEP = Decimal("1.5")  # a fee is raised by half at least; nodes ask for less
 # So long, and so many of the newest, are watched when they are done.
 _WATCHED_FOR, _WATCHED = timedelta(hours=6), 50
-# What an input and an output take, and the rest of a transaction: old forms, at most.
-_INPUT_SIZE, _OUTPUT_SIZE, _REST_SIZE = 150, 34, 60
+# What an input and an output take, and the rest of a transaction: at most.
+_INPUT_SIZE, _OUTPUT_SIZE, _REST_SIZE = 150, 43, 60
+_SIZE_MAX = 100_000  # nodes relay no larger transaction
 
 _State = Payout.State
 _PAUSED = _("Payouts of this coin are paused: somebody is looking into it.")
@@ -267,7 +270,7 @@ def _claim(chain: Chain, rules: Rules, now: datetime) -> Payout | None:
     except signing.FeeAbsurd:
         hot.note_trouble(currency, Trouble.FEE_ABSURD, now=now)
         return None
-    picked, trouble = _pick(chain, currency, list(waiting[:_LOOKED_AT]), rate, now)
+    picked, trouble = _pick(chain, rules, list(waiting[:_LOOKED_AT]), rate, now)
     if trouble is not None:
         hot.note_trouble(currency, trouble, now=now)
     elif picked and row.try_at is None:
@@ -279,20 +282,25 @@ def _claim(chain: Chain, rules: Rules, now: datetime) -> Payout | None:
 
 def _pick(
     chain: Chain,
-    currency: str,
+    rules: Rules,
     waiting: Sequence[Withdrawal],
     rate: Decimal,
     now: datetime,
 ) -> tuple[list[int], Trouble | None]:
     """
     Choose whom to pay, the oldest first, and say what is in the way of the others. One
-    that is too large for what is there does not keep the smaller ones waiting. No two
-    go to one address: a transaction of two equal payments could not be told from one.
+    that is too large for what is there, or needs more coins than a transaction can
+    spend, does not keep the smaller ones waiting. No two go to one address: a
+    transaction of two equal payments could not be told from one.
     """
+    currency = rules.pk
     coins = _free_coins(chain, currency)
     spending = rate * _INPUT_SIZE / 1000
-    room = signing.total(max(amount - spending, ZERO) for amount in coins.values())
-    room -= rate * _REST_SIZE / 1000
+    # What the largest one, two, three… of the coins can pay: so wallets choose them.
+    worth = sorted((amount - spending for amount in coins.values()), reverse=True)
+    rest = rate * _REST_SIZE / 1000
+    reach = [sum_ - rest for sum_ in itertools.accumulate(w for w in worth if w > ZERO)]
+    owed = ZERO
     each_costs = rate * _OUTPUT_SIZE / 1000
     left = signing.allowance(currency, free=coins, now=now)
     picked: list[int] = []
@@ -303,10 +311,17 @@ def _pick(
             continue
         if left is not None and one.net > left:
             trouble = Trouble.LIMIT_REACHED
-        elif one.net + each_costs > room:
+            continue
+        inputs = bisect.bisect_left(reach, owed + one.net + each_costs) + 1
+        size = size_of(inputs=inputs, outputs=len(picked) + 2)
+        if inputs > len(reach):
             trouble = trouble or _shortage(currency)
+        elif size > _SIZE_MAX:
+            trouble = trouble or (None if picked else Trouble.TOO_FEW_COINS)
+        elif rate * size / 1000 > rules.fee_max:
+            trouble = trouble or (None if picked else Trouble.FEE_ABSURD)
         else:
-            room -= one.net + each_costs
+            owed += one.net + each_costs
             left = None if left is None else left - one.net
             picked.append(one.pk)
             addresses.add(one.destination)

@@ -367,6 +367,50 @@ def test_too_few_coins_keep_the_hold_and_alarm_once(
     assert payouts.why_waiting(cashier.currency) == ""
 
 
+@pytest.mark.promise("F-33", "W-31")
+def test_many_are_paid_by_more_than_one_where_one_would_cost_too_much(
+    practice: Cashier,
+) -> None:
+    practice.rules.fee_max = D("0.0001")  # for a thousand bytes
+    practice.rules.save()
+    crowd(practice, 30, "0.01")
+    for _ in range(2):
+        practice.finish()
+    assert practice.states() == {"confirmed": 30}
+    assert Payout.objects.exclude(state="confirmed").count() == 0
+    assert alarms() == []
+
+
+@pytest.mark.promise("F-33", "W-31")
+def test_what_many_small_coins_cannot_pay_keeps_nobody_else_waiting(
+    practice: Cashier, alice: Member
+) -> None:
+    practice.rules.fee_max = D("0.0005")
+    practice.rules.save()
+    practice.deposit(alice, *["0.01"] * 60)
+    large = practice.approved(alice, "0.5")
+    small = practice.approved(alice, "0.05")
+    practice.finish()
+    assert practice.state_of(small) == "confirmed"
+    assert practice.state_of(large) == "approved"
+    assert alarms() == [Trouble.FEE_ABSURD]
+
+
+@pytest.mark.node
+@pytest.mark.promise("F-33")
+def test_more_coins_than_a_transaction_can_spend_keep_nobody_else_waiting(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cashier.deposit(alice, *["0.001"] * 1700)
+        large = cashier.approved(alice, "1.6")
+        small = cashier.approved(alice, "0.05")
+        cashier.finish()
+        assert cashier.state_of(small) == "confirmed"
+        assert cashier.state_of(large) == "approved"
+        assert alarms() == [Trouble.TOO_FEW_COINS]
+
+
 def test_change_on_its_way_is_no_lack_of_coins(
     practice: Cashier, alice: Member
 ) -> None:
