@@ -259,11 +259,8 @@ def _claim(chain: Chain, rules: Rules, now: datetime) -> Payout | None:
     if not waiting.exists():
         hot.note_well(currency)
         return None
-    if chain.complaints(now=now):
-        hot.note_trouble(currency, Trouble.NODE_UNWELL, now=now)
-        return None
-    if assets.is_uncovered(currency):
-        hot.note_trouble(currency, Trouble.UNCOVERED, now=now)
+    if (closed := _closed(chain, currency, now)) is not None:
+        hot.note_trouble(currency, closed, now=now)
         return None
     try:
         rate = signing.fee_rate(chain, rules)
@@ -278,6 +275,13 @@ def _claim(chain: Chain, rules: Rules, now: datetime) -> Payout | None:
             currency
         )  # what signing ran into is over when something is signed
     return _begin(currency, picked, now)
+
+
+def _closed(chain: Chain, currency: str, now: datetime) -> Trouble | None:
+    """Say why nothing of a coin may be signed at the moment, whoever waits."""
+    if chain.complaints(now=now):
+        return Trouble.NODE_UNWELL
+    return Trouble.UNCOVERED if assets.is_uncovered(currency) else None
 
 
 def _pick(
@@ -379,8 +383,17 @@ def spent_of(currency: str, coins: Mapping[Outpoint, Decimal]) -> set[Outpoint]:
 
 
 def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout | None:
-    """Sign a payout's transaction and write it down, or give the payout up."""
+    """
+    Sign a payout's transaction and write it down, or give the payout up. It may have
+    been begun a while ago, before a node went away: what stops others stops it, too.
+    """
     if hot.of(payout.currency_id).paused_at is not None:
+        return None
+    closed = _closed(chain, payout.currency_id, now)
+    if closed is not None or not rules.pays_withdrawals:
+        _give_up(payout, now)
+        if closed is not None:
+            hot.note_trouble(payout.currency_id, closed, now=now)
         return None
     _set_doubtful_apart(chain, payout, now)
     rows = list(payout.withdrawals.order_by("pk"))
@@ -420,13 +433,17 @@ def _shortage_but(payout: Payout) -> Trouble | None:
 
 
 def _set_doubtful_apart(chain: Chain, payout: Payout, now: datetime) -> None:
-    """Hand what must not be paid as it stands to a person; the others go on."""
+    """
+    Hand what must not be paid as it stands to a person, and let wait whose owner was
+    frozen; the others go on.
+    """
     doubts = [
         (each, doubt)
         for each in payout.withdrawals.select_related("beneficiary").order_by("pk")
         if (doubt := signing.doubt_of(chain, each))
     ]
-    if not doubts:
+    frozen = payout.withdrawals.exclude(member__state=Member.State.ACTIVE)
+    if not doubts and not frozen.exists():
         return
     with transaction():
         _lock_ours(payout)
@@ -435,6 +452,8 @@ def _set_doubtful_apart(chain: Chain, payout: Payout, now: datetime) -> None:
             Withdrawal.objects.filter(pk=each.pk).update(updated_at=now)
             if doubt == "not_in_address_book":
                 audit.alarm(audit.label(each), "destination_changed")
+        frozen.update(updated_at=now)
+        states.advance_all(frozen, "requeue", by="system")
 
 
 def _sign(

@@ -567,6 +567,31 @@ def test_an_unwell_node_begins_nothing(
     assert practice.state_of(waiting) == "broadcast"
 
 
+@pytest.mark.promise("F-31", "W-32")
+@pytest.mark.parametrize("change", ["frozen", "switched_off", "unwell"])
+def test_what_stops_payouts_stops_one_that_was_begun_and_not_signed(
+    practice: Cashier, alice: Member, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    practice.deposit(alice, "3")
+    waiting = practice.approved(alice, "1")
+    with monkeypatch.context() as patch:
+        fail(patch, "build_signed", NodeUnreachable("away"))
+        practice.run()
+    assert practice.state_of(waiting) == "building"
+
+    if change == "frozen":
+        members.freeze(member=alice, by="member:1", reason="a thief")
+    elif change == "switched_off":
+        practice.rules.pays_withdrawals = False
+        practice.rules.save()
+    else:
+        complaint = ["the second node has another block"]
+        monkeypatch.setattr(Practice, "complaints", lambda _self, *, now: complaint)
+    practice.run()
+    assert practice.state_of(waiting) == "approved"
+    assert not PayoutTransaction.objects.exists()
+
+
 class Deaf(Practice):
     """A node that does what it is asked, and does not say so."""
 
