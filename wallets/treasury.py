@@ -382,8 +382,8 @@ def _sweep(
     chain: Chain, rules: Rules, move: TreasuryMove, now: datetime
 ) -> TreasuryMove:
     """Have the hot wallet pay cold storage, and write down what was signed."""
-    if hot.of(rules.pk).paused_at is not None:
-        return move
+    if hot.of(rules.pk).paused_at is not None or chain.complaints(now=now):
+        return move  # the alarm is the payouts', or the scanner's
     owed = [Payment(cold_addresses(rules.pk)[0], move.amount)]
     coins = {coin.outpoint: coin.amount for coin in chain.coins()}
     signed = signing.sign(

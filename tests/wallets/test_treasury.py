@@ -426,6 +426,23 @@ def test_a_locked_wallet_is_said_and_keeps_no_other_coin_waiting(
     assert "passphrase" in TreasuryMove.objects.get(pk=moves["btc"].pk).problem
 
 
+@pytest.mark.promise("W-5", "W-32")
+def test_an_unwell_node_sweeps_nothing(
+    vault: Vault,
+    alice: Member,
+    one: Member,
+    other: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    approved(propose(vault, Kind.SWEEP, "1", one), other)
+    with monkeypatch.context() as patch:
+        chain = type(vault.cashier.chain)
+        patch.setattr(chain, "complaints", lambda _chain, *, now: ["it is behind"])
+        assert vault.run().state == "approved"
+    assert vault.run().state == "broadcast"
+
+
 @pytest.mark.promise("F-34")
 def test_a_move_whose_coins_went_elsewhere_is_given_up_once_that_is_final(
     db: None, alice: Member, one: Member, other: Member, settings: Any
