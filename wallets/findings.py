@@ -175,8 +175,13 @@ def _demand_paid(chain: Chain, withdrawal: Withdrawal, txid: str) -> int:
         raise NotPaid(why="no_such_payment")
     if fate.confirmations < deposits.Policy(currency).required(withdrawal.net):
         raise NotPaid(why="not_deep_enough")
-    is_ours = PayoutTransaction.objects.filter(txid=txid).exists()
-    if is_ours or signing.payout_paid_by(chain, currency, fate.decoded) is not None:
+    # A payout that was given back, and was confirmed after all, has paid as others do.
+    ours = PayoutTransaction.objects.filter(txid=txid)
+    ours = ours.exclude(payout__state=Payout.State.LOST)
+    if (
+        ours.exists()
+        or signing.payout_paid_by(chain, currency, fate.decoded) is not None
+    ):
         raise PaymentClaimed
     return fate.confirmations
 

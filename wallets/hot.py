@@ -19,9 +19,9 @@ from exchange.lib.errors import Conflict
 from exchange.lib.money import plain
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import signing
-from wallets.chains.base import Chain
+from wallets.chains.base import Chain, Fate
 from wallets.models.hot import ForeignSend, HotWallet
-from wallets.models.withdrawals import PayoutTransaction, Withdrawal
+from wallets.models.withdrawals import Payout, PayoutTransaction, Withdrawal
 
 Trouble = HotWallet.Trouble
 Pause = HotWallet.Pause
@@ -116,7 +116,7 @@ def look_for_foreign(chain: Chain, currency: str, *, now: datetime) -> None:
     found = []
     for txid in sorted(_unknown(currency, sent.txids)):
         fate = chain.fate(txid)
-        if fate is None:
+        if fate is None or (_is_lost(currency, txid) and not _is_alive(fate)):
             continue
         is_twin = signing.payout_paid_by(chain, currency, fate.decoded) is not None
         outputs = [[to, plain(amount)] for to, amount in fate.decoded.outputs]
@@ -145,11 +145,24 @@ def look_for_foreign(chain: Chain, currency: str, *, now: datetime) -> None:
 
 
 def known_txids(currency: str, txids: Collection[str]) -> set[str]:
-    """Return those of the transactions that are payouts of ours."""
+    """
+    Return those of the transactions that are payouts of ours. One that was given back
+    is none any more: should the chain have it after all, it must not be paid again.
+    """
     ours = PayoutTransaction.objects.filter(
         payout__currency=currency, txid__in=list(txids)
-    )
+    ).exclude(payout__state=Payout.State.LOST)
     return set(ours.values_list("txid", flat=True))
+
+
+def _is_lost(currency: str, txid: str) -> bool:
+    return PayoutTransaction.objects.filter(
+        payout__currency=currency, txid=txid, payout__state=Payout.State.LOST
+    ).exists()
+
+
+def _is_alive(fate: Fate) -> bool:
+    return fate.confirmations > 0 or fate.is_in_mempool
 
 
 # Who else has the wallet send something says here which transactions are theirs.
