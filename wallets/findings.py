@@ -103,6 +103,7 @@ def say_paid(
     """
     chain = chain_of(withdrawal.currency_id)
     with _asking():
+        _demand_well(chain, now)
         confirmations = _demand_paid(chain, withdrawal, txid)
         miners = _fee_of(chain, txid)
     try:
@@ -139,6 +140,12 @@ def _asking() -> Iterator[None]:
         yield
     except ChainError as error:
         raise NoAnswer from error
+
+
+def _demand_well(chain: Chain, now: datetime) -> None:
+    """Ask nothing of a node that may have been led away (W-5)."""
+    if complaints := chain.complaints(now=now):
+        raise NoAnswer(why=complaints)
 
 
 @transaction_required
@@ -255,6 +262,7 @@ def give_back(*, payout: Payout, operator: Member, note: str, now: datetime) -> 
     """
     chain = chain_of(payout.currency_id)
     with _asking():
+        _demand_well(chain, now)
         txid = _demand_lost(chain, payout)
     signed = set(payout.transactions.values_list("pk", flat=True))
     rows = list(payout.withdrawals.order_by("pk"))
