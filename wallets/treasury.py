@@ -263,7 +263,9 @@ def bring_back(
     Take what cold storage has signed; it is sent within seconds.
 
     It must spend the coins of the plan and no others, and pay its outputs and no
-    others. Raises NotSigned, IllegalMove, NodeUnreachable.
+    others; and be good to be sent, with signatures that hold and no date of its own:
+    once it is written down, it is these bytes or none. Raises NotSigned, IllegalMove,
+    BroadcastRefused, NodeUnreachable.
     """
     chain = chain_of(move.currency_id)
     if not move.psbt:
@@ -278,6 +280,8 @@ def bring_back(
     coins = _planned_coins(move)
     if sorted(told.inputs) != sorted(coins) or list(told.outputs) != _planned(move):
         raise NotSigned(why=f"{told.txid} is another transaction")
+    if why := chain.refusal(raw):
+        raise BroadcastRefused(why)
     return _commit(move, raw, told.txid, coins, move.fee, by=by, now=now)
 
 

@@ -18,7 +18,14 @@ from exchange.lib.transactions import transaction
 from tests.makers import make_member
 from tests.wallets.cashier import Cashier, node_cashier, practice_cashier
 from wallets import audit, hot, payouts, reconcile, scanner, tasks, treasury
-from wallets.chains.base import Outpoint, Payment, Signed, WalletLocked
+from wallets.chains.base import (
+    BroadcastRefused,
+    Outpoint,
+    Payment,
+    Signed,
+    WalletLocked,
+)
+from wallets.chains.bitcoind import _inputs, _outputs
 from wallets.chains.practice import Practice, _raw
 from wallets.ledger import House
 from wallets.models.coins import Rules
@@ -510,3 +517,35 @@ def test_a_refill_whose_coins_went_elsewhere_is_given_up(
             give_up()
     assert give_up().state == "cancelled"
     assert propose(vault, Kind.REFILL, "1", one).state == "proposed"
+
+
+@pytest.mark.promise("W-12")
+def test_what_the_network_would_not_take_is_not_brought_back(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    """It would stand in the way for good: these bytes are sent, and no others."""
+    vault.cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    approved(propose(vault, Kind.REFILL, "1", one), other)
+    planned = vault.run()
+    now = vault.cashier.now
+
+    def bring_back(psbt: str) -> TreasuryMove:
+        return treasury.bring_back(move=planned, psbt=psbt, by="operator:1", now=now)
+
+    chain = vault.cashier.chain
+    if not chain.is_practice:
+        spent = _inputs(list(treasury._planned_coins(planned)))
+        outputs = _outputs(treasury._planned(planned))
+        late = chain._call("createpsbt", spent, outputs, 1_000_000, True)
+        with pytest.raises(BroadcastRefused, match="final"):
+            bring_back(vault.sign(chain._call("utxoupdatepsbt", late)))
+    signed = vault.sign(planned.psbt)
+    (coin,) = treasury._planned_coins(planned)
+    away = Payment(vault.cashier.world.outside_address(), D("7.995"))
+    vault.spend_cold(coin, away)
+    vault.mine()
+    with pytest.raises(BroadcastRefused):
+        bring_back(signed)
+    assert vault.move.state == "approved"
+    assert not SpentCoin.objects.filter(treasury_move=planned).exists()

@@ -259,6 +259,12 @@ class Chain(Protocol):
         TooFewCoins, WalletLocked.
         """
 
+    def refusal(self, raw: str) -> str:
+        """
+        Say why the network would not take finished bytes as things are; "" where it
+        would, or has them, or where the node is too old to know.
+        """
+
     def broadcast(self, raw: str) -> None:
         """
         Hand finished bytes to the network; well done, too, when it has them already.

@@ -288,6 +288,17 @@ class Bitcoind:
                 continue
             return self._signed(raw, have)
 
+    def refusal(self, raw: str) -> str:
+        try:
+            (told,) = self._read("testmempoolaccept", [raw])
+        except RpcRefused as error:
+            if error.code != _METHOD_NOT_FOUND:
+                raise
+            return ""  # Dogecoin
+        if told["allowed"] or self._is_known(raw):
+            return ""
+        return str(told["reject-reason"])
+
     def broadcast(self, raw: str) -> None:
         try:
             self._call("sendrawtransaction", raw)

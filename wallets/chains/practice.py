@@ -216,6 +216,14 @@ class Practice:
             raw, decoded.txid, decoded.inputs, decoded.outputs, fee, decoded.size
         )
 
+    def refusal(self, raw: str) -> str:
+        decoded = self.decode(raw)
+        known = self._find(decoded.txid)
+        if known is not None and not known.is_dropped:
+            return ""
+        is_there = all(self.is_unspent(point) for point in decoded.inputs)
+        return "" if is_there else "bad-txns-inputs-missingorspent"
+
     def broadcast(self, raw: str) -> None:
         decoded = self.decode(raw)
         with self._deed():
