@@ -8,7 +8,7 @@ comes where something happened that we cannot explain, and signing on could pay 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -19,7 +19,7 @@ from exchange.lib.errors import Conflict
 from exchange.lib.money import plain
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import signing
-from wallets.chains.base import Chain, Fate
+from wallets.chains.base import Chain, Decoded, Fate
 from wallets.models.hot import ForeignSend, HotWallet
 from wallets.models.withdrawals import Payout, PayoutTransaction, Withdrawal
 
@@ -118,7 +118,7 @@ def look_for_foreign(chain: Chain, currency: str, *, now: datetime) -> None:
         fate = chain.fate(txid)
         if fate is None or (_is_lost(currency, txid) and not _is_alive(fate)):
             continue
-        is_twin = signing.payout_paid_by(chain, currency, fate.decoded) is not None
+        is_twin = any(is_one(chain, currency, fate.decoded) for is_one in twins)
         outputs = [[to, plain(amount)] for to, amount in fate.decoded.outputs]
         found.append((txid, outputs, is_twin))
     with transaction():
@@ -167,6 +167,14 @@ def _is_alive(fate: Fate) -> bool:
 
 # Who else has the wallet send something says here which transactions are theirs.
 knowers = [known_txids]
+
+
+def _pays_a_payout(chain: Chain, currency: str, told: Decoded) -> bool:
+    return signing.payout_paid_by(chain, currency, told) is not None
+
+
+# And here whether one is theirs by its coins and outputs, under another id (W-1).
+twins: list[Callable[[Chain, str, Decoded], bool]] = [_pays_a_payout]
 
 
 def _unknown(currency: str, txids: Collection[str]) -> set[str]:

@@ -36,6 +36,8 @@ from wallets.chains.base import (
     Chain,
     ChainError,
     Coin,
+    Decoded,
+    Fate,
     NodeUnreachable,
     Outpoint,
     Payment,
@@ -243,7 +245,7 @@ def _is_lost(move: TreasuryMove, now: datetime) -> bool:
     chain = chain_of(move.currency_id)
     if chain.complaints(now=now):
         return False
-    fate = chain.fate(move.txid)
+    _txid, fate = _look(chain, move)
     if fate is None:
         never_taken = move.state == _State.SIGNED
         coins = _planned_coins(move)
@@ -278,7 +280,7 @@ def bring_back(
     except ChainError as error:
         raise NotSigned(why=str(error)) from error
     coins = _planned_coins(move)
-    if sorted(told.inputs) != sorted(coins) or list(told.outputs) != _planned(move):
+    if not _is_plan(move, told):
         raise NotSigned(why=f"{told.txid} is another transaction")
     if why := chain.refusal(raw):
         raise BroadcastRefused(why)
@@ -440,8 +442,8 @@ def _commit(
 
 def _follow(chain: Chain, rules: Rules, move: TreasuryMove, now: datetime) -> None:
     """Send what was signed, see it confirmed, and book it."""
-    fate = chain.fate(move.txid)
-    if fate is None or (fate.confirmations <= 0 and not fate.is_in_mempool):
+    txid, fate = _look(chain, move)
+    if fate is None or not _is_alive(fate):
         try:
             chain.broadcast(move.raw)
         except BroadcastRefused as error:
@@ -451,10 +453,26 @@ def _follow(chain: Chain, rules: Rules, move: TreasuryMove, now: datetime) -> No
         with transaction():
             move = states.advance(move, "send", by="system", txid=move.txid)
     if fate is not None and fate.confirmations >= _deepest(rules):
-        _confirm(move, now)
+        _confirm(move, txid, now)
 
 
-def _confirm(move: TreasuryMove, now: datetime) -> None:
+def _look(chain: Chain, move: TreasuryMove) -> tuple[str, Fate | None]:
+    """Return what became of a move, and under which id: its own, or a twin's (W-1)."""
+    fate = chain.fate(move.txid)
+    if fate is None or _is_alive(fate):
+        return move.txid, fate
+    for txid in fate.conflicts:
+        twin = chain.fate(txid)
+        if twin is not None and _is_alive(twin) and _is_plan(move, twin.decoded):
+            return txid, twin
+    return move.txid, fate
+
+
+def _is_alive(fate: Fate) -> bool:
+    return fate.confirmations > 0 or fate.is_in_mempool
+
+
+def _confirm(move: TreasuryMove, txid: str, now: datetime) -> None:
     """Book that coins changed the wallet, and what the miners got, once."""
     currency, cause = move.currency_id, f"treasury:{move.pk}"
     hot_account = ledger.house(House.HOT, currency)
@@ -473,7 +491,7 @@ def _confirm(move: TreasuryMove, now: datetime) -> None:
             return
         ledger.post_once(cause, moves, at=now)
         TreasuryMove.objects.filter(pk=fresh.pk).update(updated_at=now)
-        states.advance(fresh, "confirm", by="system", txid=move.txid)
+        states.advance(fresh, "confirm", by="system", txid=txid)
 
 
 def _entry(
@@ -545,6 +563,12 @@ def _planned(move: TreasuryMove) -> list[Payment]:
     return [Payment(to, Decimal(amount)) for to, amount in move.plan["outputs"]]
 
 
+def _is_plan(move: TreasuryMove, told: Decoded) -> bool:
+    """Say whether a transaction spends the coins of the plan and pays its outputs."""
+    is_paid = list(told.outputs) == _planned(move)
+    return is_paid and sorted(told.inputs) == sorted(_planned_coins(move))
+
+
 def _planned_coins(move: TreasuryMove) -> dict[Outpoint, Decimal]:
     rows = move.plan.get("coins", ())
     return {Outpoint(txid, vout): Decimal(amount) for txid, vout, amount in rows}
@@ -556,6 +580,7 @@ def _planned_coins(move: TreasuryMove) -> dict[Outpoint, Decimal]:
 def install() -> None:
     """Tell the payouts, the scanner and the reconciliation what is ours."""
     hot.knowers.append(_known_txids)
+    hot.twins.append(_is_twin)
     addresses.house_addresses.append(_is_refilled)
     reconcile.explanations["treasury"] = _under_way
 
@@ -563,6 +588,14 @@ def install() -> None:
 def _known_txids(currency: str, txids: Collection[str]) -> set[str]:
     moves = TreasuryMove.objects.filter(currency=currency, txid__in=list(txids))
     return set(moves.values_list("txid", flat=True))
+
+
+def _is_twin(_chain: Chain, currency: str, told: Decoded) -> bool:
+    """Say whether a transaction is a move of ours under another id."""
+    txids = {point.txid for point in told.inputs}
+    moves = TreasuryMove.objects.filter(coins__currency=currency, coins__txid__in=txids)
+    signed = moves.filter(state__in=[*SENT, _State.CONFIRMED]).distinct()
+    return any(_is_plan(move, told) for move in signed)
 
 
 def _is_refilled(currency: str, address: str) -> bool:
@@ -582,8 +615,8 @@ def _under_way(chain: Chain, currency: str) -> Decimal:
     changed = []
     moves = TreasuryMove.objects.filter(currency=currency, state__in=SENT)
     for move in moves.order_by("pk"):
-        fate = chain.fate(move.txid)
-        if fate is None or (fate.confirmations <= 0 and not fate.is_in_mempool):
+        _txid, fate = _look(chain, move)
+        if fate is None or not _is_alive(fate):
             continue
         if move.kind == Kind.SWEEP:
             changed += [-amount for amount in _planned_coins(move).values()]

@@ -549,3 +549,36 @@ def test_what_the_network_would_not_take_is_not_brought_back(
         bring_back(signed)
     assert vault.move.state == "approved"
     assert not SpentCoin.objects.filter(treasury_move=planned).exists()
+
+
+@pytest.mark.promise("W-1")
+@pytest.mark.parametrize("kind", [Kind.SWEEP, Kind.REFILL])
+def test_a_move_confirmed_under_another_id_is_ours(
+    kind: Kind, alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.deposit(alice, "10")
+    if kind == Kind.REFILL:
+        vault.swept("8", one, other)
+    approved(propose(vault, kind, "2", one), other)
+    move = vault.run()
+    if kind == Kind.REFILL:
+        psbt = vault.sign(move.psbt)
+        treasury.bring_back(move=move, psbt=psbt, by="operator:1", now=cashier.now)
+        move = vault.run()
+    before = vault.held()
+    cashier.world.evict(move.txid)
+    cashier.world.broadcast((bytes.fromhex(move.raw) + b" ").hex())
+    vault.mine()
+    explained(vault)
+
+    hot.look_for_foreign(cashier.chain, cashier.currency, now=cashier.now)
+    assert hot.of(cashier.currency).paused_at is None
+    assert vault.run().state == "confirmed"
+    assert vault.move.problem == ""
+    assert vault.held() != before
+    held = sum(coin.amount for coin in cashier.chain.coins())
+    assert held == -cashier.balance(House.HOT)
