@@ -107,7 +107,7 @@ class NotSigned(Refused):
 class Holdings(NamedTuple):
     """What the books say we hold of a coin, and the band of the hot wallet."""
 
-    hot: Decimal
+    hot: Decimal  # without what is signed away and waits for a block
     cold: Decimal
     waiting: Decimal  # approved withdrawals that are not signed
     low: Decimal
@@ -125,7 +125,10 @@ def holdings(currency: str) -> Holdings:
         currency=currency, state__in=[Withdrawal.State.APPROVED]
     ).aggregate(sum=Sum("net"))["sum"]
     return Holdings(
-        hot=-queries.house_balance(House.HOT, currency),
+        hot=signing.total(
+            -queries.house_balance(each, currency)
+            for each in (House.HOT, House.IN_TRANSIT)
+        ),
         cold=-queries.house_balance(House.COLD, currency),
         waiting=Decimal(waiting or ZERO),
         low=rules.hot_min if rules else ZERO,

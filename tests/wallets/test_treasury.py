@@ -582,3 +582,20 @@ def test_a_move_confirmed_under_another_id_is_ours(
     assert vault.held() != before
     held = sum(coin.amount for coin in cashier.chain.coins())
     assert held == -cashier.balance(House.HOT)
+
+
+@pytest.mark.promise("W-7")
+def test_what_is_signed_away_is_hot_no_more(
+    alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.deposit(alice, "30")
+    vault.swept("20", one, other)
+    vault.band("3", "8")
+    cashier.approved(alice, "8")
+    cashier.run()
+    assert cashier.states() == {"broadcast": 1}
+    assert vault.run().kind == "refill"
