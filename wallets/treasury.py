@@ -369,7 +369,8 @@ def _propose_needed(rules: Rules, now: datetime) -> None:
         why = "hot_wallet_too_full"
     elif held.hot < held.low or is_short:
         wanted = max(held.middle, held.waiting + rules.fee_max) - held.hot
-        amount = min(round_up(wanted, unit), held.cold - rules.fee_max)
+        most = round_down(held.cold - rules.fee_max, unit)
+        amount = min(round_up(wanted, unit), most)
         kind, why = Kind.REFILL, "hot_wallet_too_empty"
     else:
         return

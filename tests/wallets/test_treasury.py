@@ -599,3 +599,19 @@ def test_what_is_signed_away_is_hot_no_more(
     cashier.run()
     assert cashier.states() == {"broadcast": 1}
     assert vault.run().kind == "refill"
+
+
+@pytest.mark.promise("W-7")
+def test_rules_finer_than_the_coin_propose_what_the_coin_can_have(
+    alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.deposit(alice, "10")
+    vault.swept("2", one, other)
+    vault.band("20", "30")
+    Rules.objects.filter(pk=cashier.currency).update(fee_max=D("0.0500000001"))
+    assert vault.run().kind == "refill"
+    assert vault.move.amount == D("1.94999999")
