@@ -202,6 +202,9 @@ def _watch(chain: Chain, payout: Payout) -> None:
         _note_problem(payout, f"conflict: {conflict}")
     elif seen is None:
         _broadcast(chain, payout)
+    elif payout.problem:
+        with transaction():
+            _drop_problem(_lock_ours(payout))
 
 
 def _advance(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> None:
@@ -668,10 +671,15 @@ def _note_sent(payout: Payout, seen: Seen, link: str, now: datetime) -> Payout:
             fresh = states.advance(fresh, "send", by="system")
         changed = rows.exclude(confirmations=seen.confirmations)
         changed.update(confirmations=seen.confirmations, updated_at=now)
-        if fresh.problem.startswith("refused"):
-            fresh.problem = ""
-            fresh.save(update_fields=["problem"])
+        _drop_problem(fresh)
     return fresh
+
+
+def _drop_problem(payout: Payout) -> None:
+    """Let go what was in the way of a payout that the chain has now."""
+    if payout.problem.startswith(("refused", "conflict")):
+        payout.problem = ""
+        payout.save(update_fields=["problem"])
 
 
 def _tell_sent(withdrawal: Withdrawal, txid: str, link: str) -> None:

@@ -696,6 +696,35 @@ def test_what_cannot_come_back_wakes_somebody(practice: Cashier, alice: Member) 
     assert practice.balance(House.IN_TRANSIT) == 0
 
 
+@pytest.mark.promise("F-35")
+@pytest.mark.parametrize("depth", [1, 4])
+def test_what_comes_back_after_all_is_in_trouble_no_more(
+    practice: Cashier, alice: Member, depth: int
+) -> None:
+    ConfirmationTier.objects.create(
+        rules=practice.rules, amount_from=0, confirmations=depth
+    )
+    practice.deposit(alice, "3")
+    waiting = practice.approved(alice, "1")
+    practice.run()
+    sent = practice.payout().transactions.get()
+    practice.world.mine()
+    practice.run()
+    practice.world.reorganise(1)
+    rival = practice.world.replace(sent.txid)
+    practice.world.mine()
+    practice.run()
+    assert practice.payout().problem.startswith("conflict")
+
+    practice.world.reorganise(1)
+    practice.world.evict(rival)
+    practice.run()
+    practice.world.mine()
+    practice.run()
+    assert practice.paid(waiting.destination) == [1]
+    assert practice.payout().problem == ""
+
+
 def malleate(raw: str) -> str:
     """Return the same payment under another id, as anybody on the way can."""
     return (bytes.fromhex(raw) + b" ").hex()
