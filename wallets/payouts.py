@@ -418,7 +418,8 @@ def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout 
         _give_up(payout, now, unsafe=str(error))
         return None
     except RpcRefused:
-        trouble = Trouble.NODE_REFUSED
+        is_apart = _set_refused_apart(chain, rules, payout, now)
+        trouble = None if is_apart else Trouble.NODE_REFUSED
     else:
         signed_payout = _commit(payout, rows, signed, now)
         if hot.of(payout.currency_id).try_at is not None:
@@ -457,6 +458,36 @@ def _set_doubtful_apart(chain: Chain, payout: Payout, now: datetime) -> None:
                 audit.alarm(audit.label(each), "destination_changed")
         frozen.update(updated_at=now)
         states.advance_all(frozen, "requeue", by="system")
+
+
+def _set_refused_apart(
+    chain: Chain, rules: Rules, payout: Payout, now: datetime
+) -> bool:
+    """
+    Hand those that the node refuses to sign, each alone, to a person; say whether there
+    were some. Where it refuses all of them, it is the node that needs one.
+    """
+    rate = chain.fee_rate() or rules.fee_rate_usual
+    coins = {coin.outpoint: coin.amount for coin in chain.coins()}
+    avoid = spent_of(payout.currency_id, coins)
+    rows = list(payout.withdrawals.order_by("pk"))
+    refused = []
+    for each in rows:
+        owed = [Payment(each.destination, each.net)]
+        try:
+            chain.build_signed(owed, fee_rate=rate, avoid=avoid)
+        except RpcRefused:
+            refused.append(each)
+        except TooFewCoins:
+            continue
+    if not 0 < len(refused) < len(rows):
+        return False
+    with transaction():
+        _lock_ours(payout)
+        for each in refused:
+            states.advance(each, "doubt", by="system", doubt="not_signed")
+            Withdrawal.objects.filter(pk=each.pk).update(updated_at=now)
+    return True
 
 
 def _sign(

@@ -212,6 +212,27 @@ def test_an_address_in_another_spelling_keeps_nobody_waiting(
 
 
 @pytest.mark.node
+@pytest.mark.promise("W-29", "F-33")
+def test_what_the_node_refuses_alone_keeps_nobody_else_waiting(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    """Such as less than any node relays, by rules that allow it."""
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cashier.deposit(alice, "3")
+        speck = cashier.approved(alice, "0.00000001")
+        cashier.run()
+        assert cashier.state_of(speck) == "approved"
+        assert alarms() == ["node_refused"]
+        good = cashier.approved(alice, "0.5")
+        cashier.run(minutes=2)
+        cashier.run(minutes=2)
+        assert cashier.state_of(good) == "broadcast"
+        assert cashier.state_of(speck) == "review"
+        cashier.finish()
+        cashier.demand_paid_once()
+
+
+@pytest.mark.node
 @pytest.mark.promise("W-30")
 def test_the_address_book_spells_as_the_chain_does(
     node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
