@@ -69,6 +69,7 @@ PATIENCE = timedelta(hours=2)
 _STEP = Decimal("1.5")  # a fee is raised by half at least; nodes ask for less
 # So long, and so many of the newest, are watched when they are done.
 _WATCHED_FOR, _WATCHED = timedelta(hours=6), 50
+_WAITED_MAX = timedelta(days=14)  # for a block: what mempools forget after that
 # What an input and an output take, and the rest of a transaction: at most.
 _INPUT_SIZE, _OUTPUT_SIZE, _REST_SIZE = 150, 43, 60
 _SIZE_MAX = 100_000  # nodes relay no larger transaction
@@ -187,7 +188,11 @@ def _advance_all(chain: Chain, rules: Rules, now: datetime) -> None:
     for payout in rows.order_by("pk"):
         _advance(chain, rules, payout, now)
     done = Payout.objects.filter(currency=rules.pk, state=_State.CONFIRMED)
-    young = done.filter(created_at__gt=now - _WATCHED_FOR)
+    # Since they were booked, not begun: some have waited long for their block.
+    young = done.filter(
+        created_at__gt=now - _WAITED_MAX,
+        withdrawals__updated_at__gt=now - _WATCHED_FOR,
+    ).distinct()
     for payout in young.order_by("-pk")[:_WATCHED]:
         _watch(chain, payout)
 

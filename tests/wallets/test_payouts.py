@@ -699,6 +699,26 @@ def test_what_was_confirmed_comes_back_after_a_deep_reorganisation(
 
 
 @pytest.mark.promise("F-35")
+def test_what_waited_long_for_its_block_is_watched_as_long_as_others(
+    practice: Cashier, alice: Member
+) -> None:
+    practice.deposit(alice, "3")
+    waiting = practice.approved(alice, "1")
+    practice.run()
+    practice.run(hours=7)
+    practice.world.mine()
+    practice.run()
+    assert practice.state_of(waiting) == "confirmed"
+    practice.world.reorganise(1)
+    for txid in practice.world.mempool():
+        practice.world.evict(txid)
+    practice.run(minutes=10)
+    practice.world.mine(2)
+    assert practice.paid(waiting.destination) == [1]
+    practice.demand_paid_once()
+
+
+@pytest.mark.promise("F-35")
 @pytest.mark.broken_books
 def test_what_cannot_come_back_wakes_somebody(practice: Cashier, alice: Member) -> None:
     practice.deposit(alice, "3")
