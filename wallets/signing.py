@@ -74,9 +74,15 @@ def doubt_of(chain: Chain, withdrawal: Withdrawal) -> str:
     # Two spellings of one address would be one payment for two, or for nobody.
     if chain.spelling(withdrawal.destination) != withdrawal.destination:
         return "bad_address"
-    if chain.is_ours(withdrawal.destination):
+    if is_own(chain, withdrawal.currency_id, withdrawal.destination):
         return "own_address"
     return ""
+
+
+def is_own(chain: Chain, currency: str, address: str) -> bool:
+    """Say whether a sound address is one of the house's, hot or cold."""
+    is_cold = address in settings.COLD_ADDRESSES.get(currency, ())
+    return is_cold or chain.is_ours(address)
 
 
 def sign(

@@ -17,7 +17,16 @@ from exchange.lib.states import IllegalMove
 from exchange.lib.transactions import transaction
 from tests.makers import make_member
 from tests.wallets.cashier import Cashier, node_cashier, practice_cashier
-from wallets import audit, hot, payouts, reconcile, scanner, tasks, treasury
+from wallets import (
+    audit,
+    beneficiaries,
+    hot,
+    payouts,
+    reconcile,
+    scanner,
+    tasks,
+    treasury,
+)
 from wallets.chains.base import (
     BroadcastRefused,
     Outpoint,
@@ -549,6 +558,26 @@ def test_what_the_network_would_not_take_is_not_brought_back(
         bring_back(signed)
     assert vault.move.state == "approved"
     assert not SpentCoin.objects.filter(treasury_move=planned).exists()
+
+
+@pytest.mark.promise("W-30")
+def test_cold_storage_is_no_address_of_a_members(alice: Member, settings: Any) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    cashier.deposit(alice, "10")
+    row = cashier.approved(alice, "1", to=cold)
+    cashier.finish()
+    assert cashier.state_of(row) == "review"
+    assert cashier.paid(cold) == []
+    with pytest.raises(beneficiaries.OwnAddress):
+        beneficiaries.add(
+            member=make_member("bert"),
+            currency=cashier.rules.currency,
+            label="theirs",
+            destination=cold,
+            now=cashier.now,
+        )
 
 
 @pytest.mark.promise("W-1")
