@@ -53,6 +53,7 @@ from wallets.hot import Trouble
 from wallets.ledger import AVAILABLE, LOCKED, AlreadyPosted, House, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.hot import ForeignSend
+from wallets.models.treasury import TreasuryMove
 from wallets.models.withdrawals import (
     Payout,
     PayoutTransaction,
@@ -343,7 +344,15 @@ def _pick(
 def _shortage(currency: str) -> Trouble | None:
     """Name what a lack of coins means: while change is on its way, nothing yet."""
     under_way = Payout.objects.filter(currency=currency, state__in=UNDER_WAY)
-    return None if under_way.exists() else Trouble.TOO_FEW_COINS
+    is_coming = under_way.exists() or _moves_under_way(currency)
+    return None if is_coming else Trouble.TOO_FEW_COINS
+
+
+def _moves_under_way(currency: str) -> bool:
+    """Say whether a move between our wallets brings coins, or change, to this one."""
+    moves = TreasuryMove.objects.filter(currency=currency)
+    states = [TreasuryMove.State.SIGNED, TreasuryMove.State.BROADCAST]
+    return moves.filter(state__in=states).exists()
 
 
 def _begin(currency: str, picked: Sequence[int], now: datetime) -> Payout | None:
@@ -438,7 +447,8 @@ def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout 
 
 def _shortage_but(payout: Payout) -> Trouble | None:
     others = Payout.objects.filter(currency=payout.currency_id, state__in=AWAITED)
-    return None if others.exists() else Trouble.TOO_FEW_COINS
+    is_coming = others.exists() or _moves_under_way(payout.currency_id)
+    return None if is_coming else Trouble.TOO_FEW_COINS
 
 
 def _set_doubtful_apart(chain: Chain, payout: Payout, now: datetime) -> None:

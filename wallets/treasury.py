@@ -456,6 +456,9 @@ def _follow(chain: Chain, rules: Rules, move: TreasuryMove, now: datetime) -> No
     if move.state == _State.SIGNED:
         with transaction():
             move = states.advance(move, "send", by="system", txid=move.txid)
+    is_late = now - move.updated_at > payouts.PATIENCE
+    if is_late and fate is not None and fate.confirmations <= 0:
+        _note_problem(move, "It has waited long for a block: its fee may be too low.")
     if fate is not None and fate.confirmations >= _deepest(rules):
         _confirm(move, txid, now)
 

@@ -560,6 +560,32 @@ def test_what_the_network_would_not_take_is_not_brought_back(
     assert not SpentCoin.objects.filter(treasury_move=planned).exists()
 
 
+def test_a_sweep_on_its_way_is_no_lack_of_coins_until_it_is_stuck(
+    alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.deposit(alice, "10")
+    approved(propose(vault, Kind.SWEEP, "2", one), other)
+    vault.run()
+    waiting = cashier.approved(alice, "1")
+    cashier.run()
+    assert payouts.why_waiting(cashier.currency) == ""
+    assert not AuditRecord.objects.filter(is_alarm=True).exists()
+
+    cashier.run(hours=3)
+    vault.run()
+    assert "block" in vault.run().problem
+    alarm = AuditRecord.objects.get(is_alarm=True)
+    assert alarm.action == "treasury_in_trouble"
+    vault.mine()
+    assert (vault.run().state, vault.move.problem) == ("confirmed", "")
+    cashier.finish()
+    assert cashier.state_of(waiting) == "confirmed"
+
+
 @pytest.mark.promise("W-30")
 def test_cold_storage_is_no_address_of_a_members(alice: Member, settings: Any) -> None:
     cashier = practice_cashier()
