@@ -16,6 +16,7 @@ from exchange.lib.money import plain
 from exchange.lib.states import IllegalMove
 from exchange.lib.transactions import transaction
 from tests.makers import make_member
+from tests.nodes import Node, RegtestWorld
 from tests.wallets.cashier import Cashier, node_cashier, practice_cashier
 from wallets import (
     audit,
@@ -31,10 +32,11 @@ from wallets.chains.base import (
     BroadcastRefused,
     Outpoint,
     Payment,
+    RpcRefused,
     Signed,
     WalletLocked,
 )
-from wallets.chains.bitcoind import _inputs, _outputs
+from wallets.chains.bitcoind import Bitcoind, _inputs, _outputs
 from wallets.chains.practice import Practice, _raw
 from wallets.ledger import House
 from wallets.models.coins import Rules
@@ -670,3 +672,33 @@ def test_rules_finer_than_the_coin_propose_what_the_coin_can_have(
     Rules.objects.filter(pk=cashier.currency).update(fee_max=D("0.0500000001"))
     assert vault.run().kind == "refill"
     assert vault.move.amount == D("1.94999999")
+
+
+@pytest.mark.node
+def test_a_refill_is_planned_when_another_scan_has_ended(
+    node: Node,
+    regtest_world: RegtestWorld,
+    settings: Any,
+    alice: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node reads its unspent outputs for one at a time, and that takes minutes."""
+    one, other = make_member("treasurer"), make_member("comptroller")
+    call = Bitcoind._call
+
+    def busy(chain: Bitcoind, method: str, *parameters: Any) -> Any:
+        if method == "scantxoutset":
+            raise RpcRefused("Scan already in progress", code=-8)
+        return call(chain, method, *parameters)
+
+    with node_cashier(node, regtest_world, settings) as cashier:
+        keeper = node.new_wallet()
+        settings.COLD_ADDRESSES = {cashier.currency: (keeper.new_address(),)}
+        vault = Vault(cashier, settings.COLD_ADDRESSES[cashier.currency][0], str)
+        cashier.deposit(alice, "10")
+        vault.swept("8", one, other)
+        approved(propose(vault, Kind.REFILL, "1", one), other)
+        with monkeypatch.context() as patch:
+            patch.setattr(Bitcoind, "_call", busy)
+            assert vault.run().psbt == ""
+        assert vault.run().psbt != ""
