@@ -21,6 +21,7 @@ from exchange.lib.transactions import transaction, transaction_required
 from wallets import signing
 from wallets.chains.base import Chain, Decoded, Fate
 from wallets.models.hot import ForeignSend, HotWallet
+from wallets.models.treasury import TreasuryMove
 from wallets.models.withdrawals import Payout, PayoutTransaction, Withdrawal
 
 Trouble = HotWallet.Trouble
@@ -156,9 +157,13 @@ def known_txids(currency: str, txids: Collection[str]) -> set[str]:
 
 
 def _is_lost(currency: str, txid: str) -> bool:
-    return PayoutTransaction.objects.filter(
+    payouts = PayoutTransaction.objects.filter(
         payout__currency=currency, txid=txid, payout__state=Payout.State.LOST
-    ).exists()
+    )
+    moves = TreasuryMove.objects.filter(
+        currency=currency, txid=txid, state=TreasuryMove.State.CANCELLED
+    )
+    return payouts.exists() or moves.exists()
 
 
 def _is_alive(fate: Fate) -> bool:

@@ -594,6 +594,7 @@ def install() -> None:
 
 def _known_txids(currency: str, txids: Collection[str]) -> set[str]:
     moves = TreasuryMove.objects.filter(currency=currency, txid__in=list(txids))
+    moves = moves.exclude(state=_State.CANCELLED)  # lost: should it come, it is news
     return set(moves.values_list("txid", flat=True))
 
 

@@ -702,3 +702,33 @@ def test_a_refill_is_planned_when_another_scan_has_ended(
             patch.setattr(Bitcoind, "_call", busy)
             assert vault.run().psbt == ""
         assert vault.run().psbt != ""
+
+
+@pytest.mark.promise("F-35", "F-41")
+def test_a_lost_move_that_comes_after_all_wakes_somebody(
+    alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.world.mine(5)
+    cashier.deposit(alice, "10")
+    approved(propose(vault, Kind.SWEEP, "2", one), other)
+    sent = vault.run()
+    away = Payment(cashier.world.outside_address(), D(10))
+    rival = cashier.world.replace(sent.txid, away)
+    vault.mine()
+    cashier.run()
+    treasury.cancel(move=vault.move, by="operator:1", reason="-", now=cashier.now)
+    hot.resume(currency="btc", by="operator:1", reason="-", now=cashier.now)
+    cashier.run()
+    assert hot.of("btc").paused_at is None
+
+    cashier.world.reorganise(1)
+    cashier.world.evict(rival)
+    cashier.world.broadcast(sent.raw)
+    cashier.world.mine(2)
+    cashier.run()
+    assert hot.of("btc").paused_at is not None
+    assert ForeignSend.objects.filter(txid=sent.txid, accepted_at=None).exists()
