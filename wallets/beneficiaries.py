@@ -21,6 +21,7 @@ from exchange.lib import audit, words
 from exchange.lib.errors import Conflict, Invalid, NotAllowed, Refused
 from exchange.lib.states import advance, lock_row
 from exchange.lib.transactions import transaction
+from wallets import signing
 from wallets.bank import accounts
 from wallets.chains import chain_of
 from wallets.models.currencies import Currency
@@ -184,7 +185,7 @@ def _sound_address(currency: str, text: str) -> str:
     if not destination:
         raise BadDestination
     given = DepositAddress.objects.filter(currency=currency, address=destination)
-    if given.exists() or chain.is_ours(destination):
+    if given.exists() or signing.is_own(chain, currency, destination):
         raise OwnAddress
     return destination
 

@@ -103,6 +103,7 @@ def say_paid(
     """
     chain = chain_of(withdrawal.currency_id)
     with _asking():
+        _demand_well(chain, now)
         confirmations = _demand_paid(chain, withdrawal, txid)
         miners = _fee_of(chain, txid)
     try:
@@ -141,6 +142,12 @@ def _asking() -> Iterator[None]:
         raise NoAnswer from error
 
 
+def _demand_well(chain: Chain, now: datetime) -> None:
+    """Ask nothing of a node that may have been led away (W-5)."""
+    if complaints := chain.complaints(now=now):
+        raise NoAnswer(why=complaints)
+
+
 @transaction_required
 def _note(
     withdrawal: Withdrawal, txid: str, operator: Member, note: str, now: datetime
@@ -175,8 +182,13 @@ def _demand_paid(chain: Chain, withdrawal: Withdrawal, txid: str) -> int:
         raise NotPaid(why="no_such_payment")
     if fate.confirmations < deposits.Policy(currency).required(withdrawal.net):
         raise NotPaid(why="not_deep_enough")
-    is_ours = PayoutTransaction.objects.filter(txid=txid).exists()
-    if is_ours or signing.payout_paid_by(chain, currency, fate.decoded) is not None:
+    # A payout that was given back, and was confirmed after all, has paid as others do.
+    ours = PayoutTransaction.objects.filter(txid=txid)
+    ours = ours.exclude(payout__state=Payout.State.LOST)
+    if (
+        ours.exists()
+        or signing.payout_paid_by(chain, currency, fate.decoded) is not None
+    ):
         raise PaymentClaimed
     return fate.confirmations
 
@@ -250,6 +262,7 @@ def give_back(*, payout: Payout, operator: Member, note: str, now: datetime) -> 
     """
     chain = chain_of(payout.currency_id)
     with _asking():
+        _demand_well(chain, now)
         txid = _demand_lost(chain, payout)
     signed = set(payout.transactions.values_list("pk", flat=True))
     rows = list(payout.withdrawals.order_by("pk"))

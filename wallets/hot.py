@@ -8,7 +8,7 @@ comes where something happened that we cannot explain, and signing on could pay 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -19,9 +19,10 @@ from exchange.lib.errors import Conflict
 from exchange.lib.money import plain
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import signing
-from wallets.chains.base import Chain
+from wallets.chains.base import Chain, Decoded, Fate
 from wallets.models.hot import ForeignSend, HotWallet
-from wallets.models.withdrawals import PayoutTransaction, Withdrawal
+from wallets.models.treasury import TreasuryMove
+from wallets.models.withdrawals import Payout, PayoutTransaction, Withdrawal
 
 Trouble = HotWallet.Trouble
 Pause = HotWallet.Pause
@@ -116,9 +117,9 @@ def look_for_foreign(chain: Chain, currency: str, *, now: datetime) -> None:
     found = []
     for txid in sorted(_unknown(currency, sent.txids)):
         fate = chain.fate(txid)
-        if fate is None:
+        if fate is None or (_is_lost(currency, txid) and not _is_alive(fate)):
             continue
-        is_twin = signing.payout_paid_by(chain, currency, fate.decoded) is not None
+        is_twin = any(is_one(chain, currency, fate.decoded) for is_one in twins)
         outputs = [[to, plain(amount)] for to, amount in fate.decoded.outputs]
         found.append((txid, outputs, is_twin))
     with transaction():
@@ -145,15 +146,40 @@ def look_for_foreign(chain: Chain, currency: str, *, now: datetime) -> None:
 
 
 def known_txids(currency: str, txids: Collection[str]) -> set[str]:
-    """Return those of the transactions that are payouts of ours."""
+    """
+    Return those of the transactions that are payouts of ours. One that was given back
+    is none any more: should the chain have it after all, it must not be paid again.
+    """
     ours = PayoutTransaction.objects.filter(
         payout__currency=currency, txid__in=list(txids)
-    )
+    ).exclude(payout__state=Payout.State.LOST)
     return set(ours.values_list("txid", flat=True))
+
+
+def _is_lost(currency: str, txid: str) -> bool:
+    payouts = PayoutTransaction.objects.filter(
+        payout__currency=currency, txid=txid, payout__state=Payout.State.LOST
+    )
+    moves = TreasuryMove.objects.filter(
+        currency=currency, txid=txid, state=TreasuryMove.State.CANCELLED
+    )
+    return payouts.exists() or moves.exists()
+
+
+def _is_alive(fate: Fate) -> bool:
+    return fate.confirmations > 0 or fate.is_in_mempool
 
 
 # Who else has the wallet send something says here which transactions are theirs.
 knowers = [known_txids]
+
+
+def _pays_a_payout(chain: Chain, currency: str, told: Decoded) -> bool:
+    return signing.payout_paid_by(chain, currency, told) is not None
+
+
+# And here whether one is theirs by its coins and outputs, under another id (W-1).
+twins: list[Callable[[Chain, str, Decoded], bool]] = [_pays_a_payout]
 
 
 def _unknown(currency: str, txids: Collection[str]) -> set[str]:

@@ -20,7 +20,9 @@ holds it and waits for a balance of ours.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,6 +53,7 @@ from wallets.hot import Trouble
 from wallets.ledger import AVAILABLE, LOCKED, AlreadyPosted, House, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.hot import ForeignSend
+from wallets.models.treasury import TreasuryMove
 from wallets.models.withdrawals import (
     Payout,
     PayoutTransaction,
@@ -67,8 +70,10 @@ PATIENCE = timedelta(hours=2)
 _STEP = Decimal("1.5")  # a fee is raised by half at least; nodes ask for less
 # So long, and so many of the newest, are watched when they are done.
 _WATCHED_FOR, _WATCHED = timedelta(hours=6), 50
-# What an input and an output take, and the rest of a transaction: old forms, at most.
-_INPUT_SIZE, _OUTPUT_SIZE, _REST_SIZE = 150, 34, 60
+_WAITED_MAX = timedelta(days=14)  # for a block: what mempools forget after that
+# What an input and an output take, and the rest of a transaction: at most.
+_INPUT_SIZE, _OUTPUT_SIZE, _REST_SIZE = 150, 43, 60
+_SIZE_MAX = 100_000  # nodes relay no larger transaction
 
 _State = Payout.State
 _PAUSED = _("Payouts of this coin are paused: somebody is looking into it.")
@@ -184,7 +189,11 @@ def _advance_all(chain: Chain, rules: Rules, now: datetime) -> None:
     for payout in rows.order_by("pk"):
         _advance(chain, rules, payout, now)
     done = Payout.objects.filter(currency=rules.pk, state=_State.CONFIRMED)
-    young = done.filter(created_at__gt=now - _WATCHED_FOR)
+    # Since they were booked, not begun: some have waited long for their block.
+    young = done.filter(
+        created_at__gt=now - _WAITED_MAX,
+        withdrawals__updated_at__gt=now - _WATCHED_FOR,
+    ).distinct()
     for payout in young.order_by("-pk")[:_WATCHED]:
         _watch(chain, payout)
 
@@ -199,6 +208,9 @@ def _watch(chain: Chain, payout: Payout) -> None:
         _note_problem(payout, f"conflict: {conflict}")
     elif seen is None:
         _broadcast(chain, payout)
+    elif payout.problem:
+        with transaction():
+            _drop_problem(_lock_ours(payout))
 
 
 def _advance(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> None:
@@ -256,18 +268,15 @@ def _claim(chain: Chain, rules: Rules, now: datetime) -> Payout | None:
     if not waiting.exists():
         hot.note_well(currency)
         return None
-    if chain.complaints(now=now):
-        hot.note_trouble(currency, Trouble.NODE_UNWELL, now=now)
-        return None
-    if assets.is_uncovered(currency):
-        hot.note_trouble(currency, Trouble.UNCOVERED, now=now)
+    if (closed := _closed(chain, currency, now)) is not None:
+        hot.note_trouble(currency, closed, now=now)
         return None
     try:
         rate = signing.fee_rate(chain, rules)
     except signing.FeeAbsurd:
         hot.note_trouble(currency, Trouble.FEE_ABSURD, now=now)
         return None
-    picked, trouble = _pick(chain, currency, list(waiting[:_LOOKED_AT]), rate, now)
+    picked, trouble = _pick(chain, rules, list(waiting[:_LOOKED_AT]), rate, now)
     if trouble is not None:
         hot.note_trouble(currency, trouble, now=now)
     elif picked and row.try_at is None:
@@ -277,25 +286,36 @@ def _claim(chain: Chain, rules: Rules, now: datetime) -> Payout | None:
     return _begin(currency, picked, now)
 
 
+def _closed(chain: Chain, currency: str, now: datetime) -> Trouble | None:
+    """Say why nothing of a coin may be signed at the moment, whoever waits."""
+    if chain.complaints(now=now):
+        return Trouble.NODE_UNWELL
+    return Trouble.UNCOVERED if assets.is_uncovered(currency) else None
+
+
 def _pick(
     chain: Chain,
-    currency: str,
+    rules: Rules,
     waiting: Sequence[Withdrawal],
     rate: Decimal,
     now: datetime,
 ) -> tuple[list[int], Trouble | None]:
     """
     Choose whom to pay, the oldest first, and say what is in the way of the others. One
-    that is too large for what is there does not keep the smaller ones waiting. No two
-    go to one address: a transaction of two equal payments could not be told from one.
+    that is too large for what is there, or needs more coins than a transaction can
+    spend, does not keep the smaller ones waiting. No two go to one address: a
+    transaction of two equal payments could not be told from one.
     """
+    currency = rules.pk
     coins = _free_coins(chain, currency)
-    free = signing.total(coins.values())
     spending = rate * _INPUT_SIZE / 1000
-    room = signing.total(max(amount - spending, ZERO) for amount in coins.values())
-    room -= rate * _REST_SIZE / 1000
+    # What the largest one, two, three… of the coins can pay: so wallets choose them.
+    worth = sorted((amount - spending for amount in coins.values()), reverse=True)
+    rest = rate * _REST_SIZE / 1000
+    reach = [sum_ - rest for sum_ in itertools.accumulate(w for w in worth if w > ZERO)]
+    owed = ZERO
     each_costs = rate * _OUTPUT_SIZE / 1000
-    left = signing.allowance(currency, free=free, now=now)
+    left = signing.allowance(currency, free=coins, now=now)
     picked: list[int] = []
     addresses: set[str] = set()
     trouble: Trouble | None = None
@@ -304,10 +324,17 @@ def _pick(
             continue
         if left is not None and one.net > left:
             trouble = Trouble.LIMIT_REACHED
-        elif one.net + each_costs > room:
+            continue
+        inputs = bisect.bisect_left(reach, owed + one.net + each_costs) + 1
+        size = size_of(inputs=inputs, outputs=len(picked) + 2)
+        if inputs > len(reach):
             trouble = trouble or _shortage(currency)
+        elif size > _SIZE_MAX:
+            trouble = trouble or (None if picked else Trouble.TOO_FEW_COINS)
+        elif rate * size / 1000 > rules.fee_max:
+            trouble = trouble or (None if picked else Trouble.FEE_ABSURD)
         else:
-            room -= one.net + each_costs
+            owed += one.net + each_costs
             left = None if left is None else left - one.net
             picked.append(one.pk)
             addresses.add(one.destination)
@@ -317,7 +344,15 @@ def _pick(
 def _shortage(currency: str) -> Trouble | None:
     """Name what a lack of coins means: while change is on its way, nothing yet."""
     under_way = Payout.objects.filter(currency=currency, state__in=UNDER_WAY)
-    return None if under_way.exists() else Trouble.TOO_FEW_COINS
+    is_coming = under_way.exists() or _moves_under_way(currency)
+    return None if is_coming else Trouble.TOO_FEW_COINS
+
+
+def _moves_under_way(currency: str) -> bool:
+    """Say whether a move between our wallets brings coins, or change, to this one."""
+    moves = TreasuryMove.objects.filter(currency=currency)
+    states = [TreasuryMove.State.SIGNED, TreasuryMove.State.BROADCAST]
+    return moves.filter(state__in=states).exists()
 
 
 def _begin(currency: str, picked: Sequence[int], now: datetime) -> Payout | None:
@@ -365,8 +400,17 @@ def spent_of(currency: str, coins: Mapping[Outpoint, Decimal]) -> set[Outpoint]:
 
 
 def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout | None:
-    """Sign a payout's transaction and write it down, or give the payout up."""
+    """
+    Sign a payout's transaction and write it down, or give the payout up. It may have
+    been begun a while ago, before a node went away: what stops others stops it, too.
+    """
     if hot.of(payout.currency_id).paused_at is not None:
+        return None
+    closed = _closed(chain, payout.currency_id, now)
+    if closed is not None or not rules.pays_withdrawals:
+        _give_up(payout, now)
+        if closed is not None:
+            hot.note_trouble(payout.currency_id, closed, now=now)
         return None
     _set_doubtful_apart(chain, payout, now)
     rows = list(payout.withdrawals.order_by("pk"))
@@ -388,7 +432,8 @@ def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout 
         _give_up(payout, now, unsafe=str(error))
         return None
     except RpcRefused:
-        trouble = Trouble.NODE_REFUSED
+        is_apart = _set_refused_apart(chain, rules, payout, now)
+        trouble = None if is_apart else Trouble.NODE_REFUSED
     else:
         signed_payout = _commit(payout, rows, signed, now)
         if hot.of(payout.currency_id).try_at is not None:
@@ -402,17 +447,22 @@ def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout 
 
 def _shortage_but(payout: Payout) -> Trouble | None:
     others = Payout.objects.filter(currency=payout.currency_id, state__in=AWAITED)
-    return None if others.exists() else Trouble.TOO_FEW_COINS
+    is_coming = others.exists() or _moves_under_way(payout.currency_id)
+    return None if is_coming else Trouble.TOO_FEW_COINS
 
 
 def _set_doubtful_apart(chain: Chain, payout: Payout, now: datetime) -> None:
-    """Hand what must not be paid as it stands to a person; the others go on."""
+    """
+    Hand what must not be paid as it stands to a person, and let wait whose owner was
+    frozen; the others go on.
+    """
     doubts = [
         (each, doubt)
         for each in payout.withdrawals.select_related("beneficiary").order_by("pk")
         if (doubt := signing.doubt_of(chain, each))
     ]
-    if not doubts:
+    frozen = payout.withdrawals.exclude(member__state=Member.State.ACTIVE)
+    if not doubts and not frozen.exists():
         return
     with transaction():
         _lock_ours(payout)
@@ -421,6 +471,38 @@ def _set_doubtful_apart(chain: Chain, payout: Payout, now: datetime) -> None:
             Withdrawal.objects.filter(pk=each.pk).update(updated_at=now)
             if doubt == "not_in_address_book":
                 audit.alarm(audit.label(each), "destination_changed")
+        frozen.update(updated_at=now)
+        states.advance_all(frozen, "requeue", by="system")
+
+
+def _set_refused_apart(
+    chain: Chain, rules: Rules, payout: Payout, now: datetime
+) -> bool:
+    """
+    Hand those that the node refuses to sign, each alone, to a person; say whether there
+    were some. Where it refuses all of them, it is the node that needs one.
+    """
+    rate = chain.fee_rate() or rules.fee_rate_usual
+    coins = {coin.outpoint: coin.amount for coin in chain.coins()}
+    avoid = spent_of(payout.currency_id, coins)
+    rows = list(payout.withdrawals.order_by("pk"))
+    refused = []
+    for each in rows:
+        owed = [Payment(each.destination, each.net)]
+        try:
+            chain.build_signed(owed, fee_rate=rate, avoid=avoid)
+        except RpcRefused:
+            refused.append(each)
+        except TooFewCoins:
+            continue
+    if not 0 < len(refused) < len(rows):
+        return False
+    with transaction():
+        _lock_ours(payout)
+        for each in refused:
+            states.advance(each, "doubt", by="system", doubt="not_signed")
+            Withdrawal.objects.filter(pk=each.pk).update(updated_at=now)
+    return True
 
 
 def _sign(
@@ -435,7 +517,7 @@ def _sign(
     currency = payout.currency_id
     coins = {coin.outpoint: coin.amount for coin in chain.coins()}
     avoid = spent_of(currency, coins)
-    free = signing.total(coins[point] for point in coins.keys() - avoid)
+    free = {point: coins[point] for point in coins.keys() - avoid}
     signed = signing.sign(chain, owed, rules=rules, rate=rate, spend={}, avoid=avoid)
     signing.demand_within_limits(currency, signed.paid, free=free, now=now)
     return signed
@@ -635,10 +717,15 @@ def _note_sent(payout: Payout, seen: Seen, link: str, now: datetime) -> Payout:
             fresh = states.advance(fresh, "send", by="system")
         changed = rows.exclude(confirmations=seen.confirmations)
         changed.update(confirmations=seen.confirmations, updated_at=now)
-        if fresh.problem.startswith("refused"):
-            fresh.problem = ""
-            fresh.save(update_fields=["problem"])
+        _drop_problem(fresh)
     return fresh
+
+
+def _drop_problem(payout: Payout) -> None:
+    """Let go what was in the way of a payout that the chain has now."""
+    if payout.problem.startswith(("refused", "conflict")):
+        payout.problem = ""
+        payout.save(update_fields=["problem"])
 
 
 def _tell_sent(withdrawal: Withdrawal, txid: str, link: str) -> None:
@@ -729,7 +816,11 @@ def _bump(
             spend=coins_of(payout),
             avoid=spent_of(currency, coins) - coins_of(payout).keys(),
         )
-    except (signing.FeeAbsurd, signing.Unsafe, TooFewCoins) as error:
+    except (
+        *(signing.FeeAbsurd, signing.Unsafe),
+        *(TooFewCoins, WalletLocked, RpcRefused),
+    ) as error:
+        # It goes on waiting, and the others go on.
         _note_problem(payout, f"fee not raised: {error}"[:200])
         return
     with _fenced_by_coins(), transaction():

@@ -71,9 +71,15 @@ def doubt_of(chain: Chain, withdrawal: Withdrawal) -> str:
         return "not_in_address_book"
     if not chain.is_address(withdrawal.destination):
         return "bad_address"
-    if chain.is_ours(withdrawal.destination):
+    if is_own(chain, withdrawal.currency_id, withdrawal.destination):
         return "own_address"
     return ""
+
+
+def is_own(chain: Chain, currency: str, address: str) -> bool:
+    """Say whether a sound address is one of the house's, hot or cold."""
+    is_cold = address in settings.COLD_ADDRESSES.get(currency, ())
+    return is_cold or chain.is_ours(address)
 
 
 def sign(
@@ -111,11 +117,13 @@ def sign(
     return Checked(signed.raw, told.txid, coins, paid, fee, told.size)
 
 
-def allowance(currency: str, *, free: Decimal, now: datetime) -> Decimal | None:
+def allowance(
+    currency: str, *, free: Mapping[Outpoint, Decimal], now: datetime
+) -> Decimal | None:
     """
     Return what the hot wallet may still pay out, by the limits of the environment and
-    by what was signed; None where there is no limit. `free` is what its coins come to
-    that no payout spends.
+    by what was signed; None where there is no limit. `free` are its coins that no
+    payout spends.
     """
     hour = timedelta(hours=1)
     limits = (
@@ -129,13 +137,14 @@ def allowance(currency: str, *, free: Decimal, now: datetime) -> Decimal | None:
     ]
     if (share := settings.HOT_WALLET_SHARE_PER_HOUR.get(currency)) is not None:
         paid = _paid_since(currency, now - hour)
+        held = [*free.values(), _change_awaited(currency, free), paid]
         with localcontext(EXACT):
-            left.append(share * total([free, _change_awaited(currency), paid]) - paid)
+            left.append(share * total(held) - paid)
     return max(min(left), ZERO) if left else None
 
 
 def demand_within_limits(
-    currency: str, paid: Decimal, *, free: Decimal, now: datetime
+    currency: str, paid: Decimal, *, free: Mapping[Outpoint, Decimal], now: datetime
 ) -> None:
     """Raise LimitReached where paying so much more is too much."""
     left = allowance(currency, free=free, now=now)
@@ -192,11 +201,16 @@ def _paid_since(currency: str, since: datetime) -> Decimal:
     return total(row["out"] for row in signed)
 
 
-def _change_awaited(currency: str) -> Decimal:
-    """Sum what comes back to us from payouts that wait for a block."""
+def _change_awaited(currency: str, free: Iterable[Outpoint]) -> Decimal:
+    """
+    Sum what comes back to us from payouts that wait for a block. Of one that is in a
+    block, if not deep enough yet, the change is a coin like others.
+    """
     awaited = Payout.objects.filter(
         currency=currency, state__in=[Payout.State.SIGNED, Payout.State.BROADCAST]
     )
+    awaited = awaited.exclude(withdrawals__confirmations__gt=0)
+    awaited = awaited.exclude(transactions__txid__in={point.txid for point in free})
     spent = SpentCoin.objects.filter(payout__in=awaited)
     left = (
         PayoutTransaction.objects.filter(payout__in=awaited)

@@ -36,10 +36,11 @@ from wallets.chains.base import (
     Chain,
     ChainError,
     Coin,
+    Decoded,
+    Fate,
     NodeUnreachable,
     Outpoint,
     Payment,
-    RpcRefused,
     TooFewCoins,
 )
 from wallets.ledger import AVAILABLE, House, Move, Reason
@@ -106,7 +107,7 @@ class NotSigned(Refused):
 class Holdings(NamedTuple):
     """What the books say we hold of a coin, and the band of the hot wallet."""
 
-    hot: Decimal
+    hot: Decimal  # without what is signed away and waits for a block
     cold: Decimal
     waiting: Decimal  # approved withdrawals that are not signed
     low: Decimal
@@ -124,7 +125,10 @@ def holdings(currency: str) -> Holdings:
         currency=currency, state__in=[Withdrawal.State.APPROVED]
     ).aggregate(sum=Sum("net"))["sum"]
     return Holdings(
-        hot=-queries.house_balance(House.HOT, currency),
+        hot=signing.total(
+            -queries.house_balance(each, currency)
+            for each in (House.HOT, House.IN_TRANSIT)
+        ),
         cold=-queries.house_balance(House.COLD, currency),
         waiting=Decimal(waiting or ZERO),
         low=rules.hot_min if rules else ZERO,
@@ -138,6 +142,14 @@ def cold_addresses(currency: str) -> tuple[str, ...]:
     if not found:
         raise NoColdStorage(currency=currency)
     return found
+
+
+def _main_cold(chain: Chain, currency: str) -> str:
+    """Return where sweeps go, as the chain spells it: signed bytes are compared so."""
+    written = cold_addresses(currency)[0]
+    if not (address := chain.spelled(written)):
+        raise signing.Unsafe(f"{written} is no address of this chain")
+    return address
 
 
 def demand_sound(currency: str, amount: Decimal) -> None:
@@ -225,7 +237,7 @@ def cancel(*, move: TreasuryMove, by: str, reason: str, now: datetime) -> Treasu
     nothing to undo. Raises IllegalMove, NotLost, ChainError.
     """
     is_signed = move.state in SENT
-    if is_signed and not _is_lost(move):
+    if is_signed and not _is_lost(move, now):
         raise NotLost
     with transaction():
         TreasuryMove.objects.filter(pk=states.lock_row(move).pk).update(updated_at=now)
@@ -233,18 +245,23 @@ def cancel(*, move: TreasuryMove, by: str, reason: str, now: datetime) -> Treasu
         return states.advance(move, verb, by=by, reason=reason)
 
 
-def _is_lost(move: TreasuryMove) -> bool:
-    """Say whether another transaction of its coins is as deep as anything must be."""
-    chain, coins = chain_of(move.currency_id), _planned_coins(move).keys()
-    needed = _deepest(Rules.objects.get(pk=move.currency_id))
-    fate = chain.fate(move.txid)
-    for txid in fate.conflicts if fate is not None else ():
-        other = chain.fate(txid)
-        if other is None or other.confirmations < needed:
-            continue
-        if coins & set(other.decoded.inputs):
-            return True
-    return False
+def _is_lost(move: TreasuryMove, now: datetime) -> bool:
+    """
+    Say whether another transaction of its coins is as deep as anything must be.
+
+    Of cold storage's coins our wallet knows no other transaction, only how deep the
+    block is that rules ours out. What the network never took from us, nobody else has:
+    there it is enough that a coin of it is spent.
+    """
+    chain = chain_of(move.currency_id)
+    if chain.complaints(now=now):
+        return False
+    _txid, fate = _look(chain, move)
+    if fate is None:
+        never_taken = move.state == _State.SIGNED
+        coins = _planned_coins(move)
+        return never_taken and not all(chain.is_unspent(coin) for coin in coins)
+    return -fate.confirmations >= _deepest(Rules.objects.get(pk=move.currency_id))
 
 
 def _deepest(rules: Rules) -> int:
@@ -259,7 +276,9 @@ def bring_back(
     Take what cold storage has signed; it is sent within seconds.
 
     It must spend the coins of the plan and no others, and pay its outputs and no
-    others. Raises NotSigned, IllegalMove, NodeUnreachable.
+    others; and be good to be sent, with signatures that hold and no date of its own:
+    once it is written down, it is these bytes or none. Raises NotSigned, IllegalMove,
+    BroadcastRefused, NodeUnreachable.
     """
     chain = chain_of(move.currency_id)
     if not move.psbt:
@@ -272,8 +291,10 @@ def bring_back(
     except ChainError as error:
         raise NotSigned(why=str(error)) from error
     coins = _planned_coins(move)
-    if sorted(told.inputs) != sorted(coins) or list(told.outputs) != _planned(move):
+    if not _is_plan(move, told):
         raise NotSigned(why=f"{told.txid} is another transaction")
+    if why := chain.refusal(raw):
+        raise BroadcastRefused(why)
     return _commit(move, raw, told.txid, coins, move.fee, by=by, now=now)
 
 
@@ -312,7 +333,7 @@ def run(currency: str, *, now: datetime) -> None:
                 _follow(chain, found, move, now)
         except NodeUnreachable:
             return  # its scanner says so
-        except (RpcRefused, TooFewCoins, signing.FeeAbsurd, signing.Unsafe) as error:
+        except (ChainError, signing.FeeAbsurd, signing.Unsafe) as error:
             _note_problem(move, str(error))
 
 
@@ -356,7 +377,8 @@ def _propose_needed(rules: Rules, now: datetime) -> None:
         why = "hot_wallet_too_full"
     elif held.hot < held.low or is_short:
         wanted = max(held.middle, held.waiting + rules.fee_max) - held.hot
-        amount = min(round_up(wanted, unit), held.cold - rules.fee_max)
+        most = round_down(held.cold - rules.fee_max, unit)
+        amount = min(round_up(wanted, unit), most)
         kind, why = Kind.REFILL, "hot_wallet_too_empty"
     else:
         return
@@ -378,9 +400,9 @@ def _sweep(
     chain: Chain, rules: Rules, move: TreasuryMove, now: datetime
 ) -> TreasuryMove:
     """Have the hot wallet pay cold storage, and write down what was signed."""
-    if hot.of(rules.pk).paused_at is not None:
-        return move
-    owed = [Payment(cold_addresses(rules.pk)[0], move.amount)]
+    if hot.of(rules.pk).paused_at is not None or chain.complaints(now=now):
+        return move  # the alarm is the payouts', or the scanner's
+    owed = [Payment(_main_cold(chain, rules.pk), move.amount)]
     coins = {coin.outpoint: coin.amount for coin in chain.coins()}
     signed = signing.sign(
         chain,
@@ -432,8 +454,8 @@ def _commit(
 
 def _follow(chain: Chain, rules: Rules, move: TreasuryMove, now: datetime) -> None:
     """Send what was signed, see it confirmed, and book it."""
-    fate = chain.fate(move.txid)
-    if fate is None or (fate.confirmations <= 0 and not fate.is_in_mempool):
+    txid, fate = _look(chain, move)
+    if fate is None or not _is_alive(fate):
         try:
             chain.broadcast(move.raw)
         except BroadcastRefused as error:
@@ -442,11 +464,30 @@ def _follow(chain: Chain, rules: Rules, move: TreasuryMove, now: datetime) -> No
     if move.state == _State.SIGNED:
         with transaction():
             move = states.advance(move, "send", by="system", txid=move.txid)
+    is_late = now - move.updated_at > payouts.PATIENCE
+    if is_late and fate is not None and fate.confirmations <= 0:
+        _note_problem(move, "It has waited long for a block: its fee may be too low.")
     if fate is not None and fate.confirmations >= _deepest(rules):
-        _confirm(move, now)
+        _confirm(move, txid, now)
 
 
-def _confirm(move: TreasuryMove, now: datetime) -> None:
+def _look(chain: Chain, move: TreasuryMove) -> tuple[str, Fate | None]:
+    """Return what became of a move, and under which id: its own, or a twin's (W-1)."""
+    fate = chain.fate(move.txid)
+    if fate is None or _is_alive(fate):
+        return move.txid, fate
+    for txid in fate.conflicts:
+        twin = chain.fate(txid)
+        if twin is not None and _is_alive(twin) and _is_plan(move, twin.decoded):
+            return txid, twin
+    return move.txid, fate
+
+
+def _is_alive(fate: Fate) -> bool:
+    return fate.confirmations > 0 or fate.is_in_mempool
+
+
+def _confirm(move: TreasuryMove, txid: str, now: datetime) -> None:
     """Book that coins changed the wallet, and what the miners got, once."""
     currency, cause = move.currency_id, f"treasury:{move.pk}"
     hot_account = ledger.house(House.HOT, currency)
@@ -465,7 +506,7 @@ def _confirm(move: TreasuryMove, now: datetime) -> None:
             return
         ledger.post_once(cause, moves, at=now)
         TreasuryMove.objects.filter(pk=fresh.pk).update(updated_at=now)
-        states.advance(fresh, "confirm", by="system", txid=move.txid)
+        states.advance(fresh, "confirm", by="system", txid=txid)
 
 
 def _entry(
@@ -519,7 +560,9 @@ def _plan_refill(move: TreasuryMove) -> tuple[dict[str, object], str, Decimal]:
     if fee > rules.fee_max:
         raise signing.FeeAbsurd(f"{fee} for a refill, {rules.fee_max} allowed")
     to_hot = Payment(chain.new_address(), move.amount)
-    outputs = [to_hot, Payment(cold[0], rest)] if rest else [to_hot]
+    outputs = [to_hot]
+    if rest:
+        outputs.append(Payment(_main_cold(chain, currency), rest))
     plan = _written({each.outpoint: each.amount for each in coins}, outputs)
     return plan, chain.unsigned(coins, outputs), fee
 
@@ -537,6 +580,12 @@ def _planned(move: TreasuryMove) -> list[Payment]:
     return [Payment(to, Decimal(amount)) for to, amount in move.plan["outputs"]]
 
 
+def _is_plan(move: TreasuryMove, told: Decoded) -> bool:
+    """Say whether a transaction spends the coins of the plan and pays its outputs."""
+    is_paid = list(told.outputs) == _planned(move)
+    return is_paid and sorted(told.inputs) == sorted(_planned_coins(move))
+
+
 def _planned_coins(move: TreasuryMove) -> dict[Outpoint, Decimal]:
     rows = move.plan.get("coins", ())
     return {Outpoint(txid, vout): Decimal(amount) for txid, vout, amount in rows}
@@ -548,13 +597,23 @@ def _planned_coins(move: TreasuryMove) -> dict[Outpoint, Decimal]:
 def install() -> None:
     """Tell the payouts, the scanner and the reconciliation what is ours."""
     hot.knowers.append(_known_txids)
+    hot.twins.append(_is_twin)
     addresses.house_addresses.append(_is_refilled)
     reconcile.explanations["treasury"] = _under_way
 
 
 def _known_txids(currency: str, txids: Collection[str]) -> set[str]:
     moves = TreasuryMove.objects.filter(currency=currency, txid__in=list(txids))
+    moves = moves.exclude(state=_State.CANCELLED)  # lost: should it come, it is news
     return set(moves.values_list("txid", flat=True))
+
+
+def _is_twin(_chain: Chain, currency: str, told: Decoded) -> bool:
+    """Say whether a transaction is a move of ours under another id."""
+    txids = {point.txid for point in told.inputs}
+    moves = TreasuryMove.objects.filter(coins__currency=currency, coins__txid__in=txids)
+    signed = moves.filter(state__in=[*SENT, _State.CONFIRMED]).distinct()
+    return any(_is_plan(move, told) for move in signed)
 
 
 def _is_refilled(currency: str, address: str) -> bool:
@@ -574,8 +633,8 @@ def _under_way(chain: Chain, currency: str) -> Decimal:
     changed = []
     moves = TreasuryMove.objects.filter(currency=currency, state__in=SENT)
     for move in moves.order_by("pk"):
-        fate = chain.fate(move.txid)
-        if fate is None or (fate.confirmations <= 0 and not fate.is_in_mempool):
+        _txid, fate = _look(chain, move)
+        if fate is None or not _is_alive(fate):
             continue
         if move.kind == Kind.SWEEP:
             changed += [-amount for amount in _planned_coins(move).values()]

@@ -60,6 +60,7 @@ DOUBTS = {
     "velocity": _("The member asked for many withdrawals in an hour."),
     "shaky_deposit": _("A deposit of the member is in no block at the moment."),
     "bad_address": _("The chain does not take its address."),
+    "not_signed": _("The node refuses to sign a payment of it."),
     "own_address": _("Its address is one of ours."),
     "not_in_address_book": _("Its address is not that of its beneficiary any more."),
     "looks_paid": _("The chain has a payment that looks like it. Do not pay it twice."),

@@ -297,6 +297,8 @@ def test_of_a_payment_and_its_bump_one_is_confirmed(place: Place) -> None:
     place.chain.broadcast(first.raw)
     second = place.chain.build_signed(to, fee_rate=FEE_RATE * 4, spend=first.inputs)
     assert set(first.inputs) <= set(second.inputs)
+    assert place.chain.refusal(second.raw) == ""
+    assert all(map(place.chain.is_unspent, second.inputs))
     assert second.fee > first.fee
     place.chain.broadcast(second.raw)
     assert place.world.mempool() == [second.txid]
@@ -309,6 +311,9 @@ def test_of_a_payment_and_its_bump_one_is_confirmed(place: Place) -> None:
     assert (old.confirmations, new.confirmations) == (-2, 2)
     with pytest.raises(BroadcastRefused):
         place.chain.broadcast(first.raw)
+    assert place.chain.refusal(first.raw)
+    assert place.chain.refusal(second.raw) == ""
+    assert not any(map(place.chain.is_unspent, second.inputs))
 
 
 @pytest.mark.promise("F-41")

@@ -480,3 +480,77 @@ def test_the_audit_finds_what_came_back_without_a_trace(
         with rows.planted(sql):
             found = {each.__name__ for _id, each in invariants.CHECKS if each()}
         assert any(check in each for each in found), sql
+
+
+@pytest.mark.promise("W-5", "S-80")
+def test_an_unwell_node_says_nothing_for_good(
+    practice: Cashier,
+    alice: Member,
+    bob: Member,
+    olive: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node that was led away sees coins spent that are not, and payments made."""
+    deep(practice, 1)
+    practice.deposit(alice, "3", "3")
+    practice.approved(alice, "1")
+    payout = gone_elsewhere(practice, monkeypatch)
+    paid = practice.approved(alice, "0.4")
+    hot.resume(currency="btc", by="operator:1", reason="x", now=practice.now)
+    txid = paid_without_us(practice, paid)
+
+    complaint = ["the second node has another block"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Practice, "complaints", lambda _self, *, now: complaint)
+        for operator in (bob, olive):
+            with pytest.raises(findings.NoAnswer):
+                give_back(practice, payout, operator)
+            with pytest.raises(findings.NoAnswer):
+                say_paid(practice, paid, txid, operator)
+    for operator in (bob, olive):
+        give_back(practice, payout, operator)
+        say_paid(practice, paid, txid, operator)
+    assert practice.states() == {"confirmed": 1, "review": 1}
+
+
+@pytest.mark.promise("I-11", "F-35", "S-80")
+def test_what_was_given_back_and_comes_after_all_is_not_paid_again(
+    practice: Cashier,
+    alice: Member,
+    bob: Member,
+    olive: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reorganisation deeper than any tier takes the other transaction away again."""
+    deep(practice, 3)
+    practice.world.mine(10)
+    practice.deposit(alice, "3", "3")
+    row = practice.approved(alice, "1")
+    payout = gone_elsewhere(practice, monkeypatch)
+    practice.world.mine(2)
+    for operator in (bob, olive):
+        assert give_back(practice, payout, operator).state in {"signed", "lost"}
+    hot.resume(currency="btc", by="operator:1", reason="x", now=practice.now)
+    practice.run()
+    assert hot.of("btc").paused_at is None  # the lost one is not there
+
+    practice.world.reorganise(3)
+    for txid in practice.world.mempool():
+        practice.world.evict(txid)
+    sent = payout.transactions.get()
+    practice.world.broadcast(sent.raw)
+    practice.world.mine(4)
+    assert practice.paid(row.destination) == [row.net]
+    for operator in (bob, olive):
+        withdrawals.approve(
+            withdrawal=row, operator=operator, note="", now=practice.now
+        )
+    practice.finish()
+    assert practice.paid(row.destination) == [row.net]
+    assert fresh(row).looks_paid
+
+    for operator in (bob, olive):
+        say_paid(practice, row, sent.txid, operator)
+    assert practice.states() == {"confirmed": 1}
+    assert practice.balance(House.IN_TRANSIT) == 0
+    practice.demand_paid_once()

@@ -17,8 +17,9 @@ from exchange.celery import app
 from exchange.lib.models import AuditRecord
 from tests import rows
 from tests.makers import make_member
+from tests.nodes import Node, RegtestWorld
 from tests.wallets.cashier import Cashier, crowd, node_cashier, practice_cashier
-from wallets import hot, payouts, signing, tasks
+from wallets import beneficiaries, hot, payouts, signing, tasks
 from wallets.chains.base import (
     BroadcastRefused,
     Coin,
@@ -41,6 +42,8 @@ from wallets.models.withdrawals import (
 )
 
 D = Decimal
+# The same script as QLc1KKsLWovHm79aV22uihS3bwgECPid8z, as it was written before.
+OLD_SPELLING = "2MsFFCK16VhsCcvPXruztdzzcTZEQCbNKjJ"
 
 
 @pytest.fixture(params=["practice", pytest.param("node", marks=pytest.mark.node)])
@@ -175,20 +178,6 @@ def test_it_pays_nothing_while_an_account_is_frozen(
     assert practice.state_of(other) == "confirmed"
 
 
-def test_an_address_in_another_spelling_stops_nobody(
-    cashier: Cashier, alice: Member, bob: Member
-) -> None:
-    cashier.deposit(alice, "3")
-    cashier.credit(bob, D(1))
-    capitals = cashier.approved(bob, "0.5", to=cashier.world.outside_address().upper())
-    good = cashier.approved(alice, "1")
-    cashier.finish()
-    assert cashier.state_of(good) == "confirmed"
-    row = Withdrawal.objects.get(pk=capitals.pk)
-    assert (row.state, row.doubts) == ("review", ["bad_address"])
-    assert hot.of(cashier.currency).paused_at is None
-
-
 @pytest.mark.promise("W-29", "W-30")
 def test_a_bad_address_keeps_nobody_else_waiting(
     cashier: Cashier, alice: Member
@@ -203,6 +192,67 @@ def test_a_bad_address_keeps_nobody_else_waiting(
         found = Withdrawal.objects.get(pk=each.pk)
         assert (found.state, found.doubts, found.payout) == ("review", [doubt], None)
     cashier.demand_paid_once()
+
+
+@pytest.mark.node
+@pytest.mark.promise("W-30", "W-12")
+def test_an_address_in_another_spelling_keeps_nobody_waiting(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    """Of one address a chain has capitals and small letters, and new and old forms."""
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cashier.deposit(alice, "3")
+        good = cashier.approved(alice, "0.5")
+        odd = [cashier.approved(alice, "1", to=good.destination.upper())]
+        odd.append(cashier.approved(alice, "0.2", to=OLD_SPELLING))
+        cashier.finish()
+        assert cashier.state_of(good) == "confirmed"
+        assert [cashier.state_of(each) for each in odd] == ["review", "review"]
+        assert hot.of(cashier.currency).paused_at is None
+
+
+@pytest.mark.node
+@pytest.mark.promise("W-29", "F-33")
+def test_what_the_node_refuses_alone_keeps_nobody_else_waiting(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    """Such as less than any node relays, by rules that allow it."""
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cashier.deposit(alice, "3")
+        speck = cashier.approved(alice, "0.00000001")
+        cashier.run()
+        assert cashier.state_of(speck) == "approved"
+        assert alarms() == ["node_refused"]
+        good = cashier.approved(alice, "0.5")
+        cashier.run(minutes=2)
+        cashier.run(minutes=2)
+        assert cashier.state_of(good) == "broadcast"
+        assert cashier.state_of(speck) == "review"
+        cashier.finish()
+        cashier.demand_paid_once()
+
+
+@pytest.mark.node
+@pytest.mark.promise("W-30")
+def test_the_address_book_spells_as_the_chain_does(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    with node_cashier(node, regtest_world, settings) as cashier:
+
+        def add(destination: str) -> str:
+            return beneficiaries.add(
+                member=alice,
+                currency=cashier.rules.currency,
+                label="mine",
+                destination=destination,
+                now=cashier.now,
+            ).destination
+
+        there = cashier.world.outside_address()
+        assert add(there.upper()) == there
+        with pytest.raises(beneficiaries.KnownDestination):
+            add(there)
+        assert add(OLD_SPELLING) != OLD_SPELLING
 
 
 @pytest.mark.promise("S-40")
@@ -300,6 +350,23 @@ def test_a_database_of_riches_does_not_raise_the_share(
     assert practice.state_of(large) == "approved"
 
 
+@pytest.mark.promise("W-10")
+def test_change_counts_once_while_its_payout_is_buried(
+    practice: Cashier, alice: Member, settings: Any
+) -> None:
+    settings.HOT_WALLET_SHARE_PER_HOUR = {"btc": D("0.2")}
+    ConfirmationTier.objects.create(
+        rules=practice.rules, amount_from=0, confirmations=6
+    )
+    practice.deposit(alice, "10")
+    for _ in range(4):
+        practice.approved(alice, "0.9")
+        practice.run()
+        practice.world.mine()  # its change can be spent, and it is not booked yet
+    practice.run()
+    assert practice.states() == {"broadcast": 2, "approved": 2}
+
+
 @pytest.mark.promise("F-33")
 def test_too_few_coins_keep_the_hold_and_alarm_once(
     cashier: Cashier, alice: Member
@@ -319,6 +386,50 @@ def test_too_few_coins_keep_the_hold_and_alarm_once(
     cashier.finish()
     assert cashier.state_of(large) == "confirmed"
     assert payouts.why_waiting(cashier.currency) == ""
+
+
+@pytest.mark.promise("F-33", "W-31")
+def test_many_are_paid_by_more_than_one_where_one_would_cost_too_much(
+    practice: Cashier,
+) -> None:
+    practice.rules.fee_max = D("0.0001")  # for a thousand bytes
+    practice.rules.save()
+    crowd(practice, 30, "0.01")
+    for _ in range(2):
+        practice.finish()
+    assert practice.states() == {"confirmed": 30}
+    assert Payout.objects.exclude(state="confirmed").count() == 0
+    assert alarms() == []
+
+
+@pytest.mark.promise("F-33", "W-31")
+def test_what_many_small_coins_cannot_pay_keeps_nobody_else_waiting(
+    practice: Cashier, alice: Member
+) -> None:
+    practice.rules.fee_max = D("0.0005")
+    practice.rules.save()
+    practice.deposit(alice, *["0.01"] * 60)
+    large = practice.approved(alice, "0.5")
+    small = practice.approved(alice, "0.05")
+    practice.finish()
+    assert practice.state_of(small) == "confirmed"
+    assert practice.state_of(large) == "approved"
+    assert alarms() == [Trouble.FEE_ABSURD]
+
+
+@pytest.mark.node
+@pytest.mark.promise("F-33")
+def test_more_coins_than_a_transaction_can_spend_keep_nobody_else_waiting(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cashier.deposit(alice, *["0.001"] * 1700)
+        large = cashier.approved(alice, "1.6")
+        small = cashier.approved(alice, "0.05")
+        cashier.finish()
+        assert cashier.state_of(small) == "confirmed"
+        assert cashier.state_of(large) == "approved"
+        assert alarms() == [Trouble.TOO_FEW_COINS]
 
 
 def test_change_on_its_way_is_no_lack_of_coins(
@@ -477,6 +588,31 @@ def test_an_unwell_node_begins_nothing(
     assert practice.state_of(waiting) == "broadcast"
 
 
+@pytest.mark.promise("F-31", "W-32")
+@pytest.mark.parametrize("change", ["frozen", "switched_off", "unwell"])
+def test_what_stops_payouts_stops_one_that_was_begun_and_not_signed(
+    practice: Cashier, alice: Member, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    practice.deposit(alice, "3")
+    waiting = practice.approved(alice, "1")
+    with monkeypatch.context() as patch:
+        fail(patch, "build_signed", NodeUnreachable("away"))
+        practice.run()
+    assert practice.state_of(waiting) == "building"
+
+    if change == "frozen":
+        members.freeze(member=alice, by="member:1", reason="a thief")
+    elif change == "switched_off":
+        practice.rules.pays_withdrawals = False
+        practice.rules.save()
+    else:
+        complaint = ["the second node has another block"]
+        monkeypatch.setattr(Practice, "complaints", lambda _self, *, now: complaint)
+    practice.run()
+    assert practice.state_of(waiting) == "approved"
+    assert not PayoutTransaction.objects.exists()
+
+
 class Deaf(Practice):
     """A node that does what it is asked, and does not say so."""
 
@@ -563,6 +699,26 @@ def test_what_was_confirmed_comes_back_after_a_deep_reorganisation(
 
 
 @pytest.mark.promise("F-35")
+def test_what_waited_long_for_its_block_is_watched_as_long_as_others(
+    practice: Cashier, alice: Member
+) -> None:
+    practice.deposit(alice, "3")
+    waiting = practice.approved(alice, "1")
+    practice.run()
+    practice.run(hours=7)
+    practice.world.mine()
+    practice.run()
+    assert practice.state_of(waiting) == "confirmed"
+    practice.world.reorganise(1)
+    for txid in practice.world.mempool():
+        practice.world.evict(txid)
+    practice.run(minutes=10)
+    practice.world.mine(2)
+    assert practice.paid(waiting.destination) == [1]
+    practice.demand_paid_once()
+
+
+@pytest.mark.promise("F-35")
 @pytest.mark.broken_books
 def test_what_cannot_come_back_wakes_somebody(practice: Cashier, alice: Member) -> None:
     practice.deposit(alice, "3")
@@ -579,6 +735,35 @@ def test_what_cannot_come_back_wakes_somebody(practice: Cashier, alice: Member) 
     assert practice.payout().problem.startswith("conflict")
     assert len(alarms()) == 2
     assert practice.balance(House.IN_TRANSIT) == 0
+
+
+@pytest.mark.promise("F-35")
+@pytest.mark.parametrize("depth", [1, 4])
+def test_what_comes_back_after_all_is_in_trouble_no_more(
+    practice: Cashier, alice: Member, depth: int
+) -> None:
+    ConfirmationTier.objects.create(
+        rules=practice.rules, amount_from=0, confirmations=depth
+    )
+    practice.deposit(alice, "3")
+    waiting = practice.approved(alice, "1")
+    practice.run()
+    sent = practice.payout().transactions.get()
+    practice.world.mine()
+    practice.run()
+    practice.world.reorganise(1)
+    rival = practice.world.replace(sent.txid)
+    practice.world.mine()
+    practice.run()
+    assert practice.payout().problem.startswith("conflict")
+
+    practice.world.reorganise(1)
+    practice.world.evict(rival)
+    practice.run()
+    practice.world.mine()
+    practice.run()
+    assert practice.paid(waiting.destination) == [1]
+    assert practice.payout().problem == ""
 
 
 def malleate(raw: str) -> str:
@@ -679,6 +864,32 @@ def test_an_operator_raises_a_fee(practice: Cashier, alice: Member) -> None:
     practice.finish()
     with pytest.raises(payouts.NotAwaited):
         payouts.raise_fee(payout=payout, by="operator:1", reason="a hurry")
+
+
+@pytest.mark.promise("F-33", "W-23")
+@pytest.mark.parametrize(
+    "error", [WalletLocked("locked"), RpcRefused("Fee exceeds maximum", code=-4)]
+)
+def test_a_fee_that_cannot_be_raised_keeps_nobody_else_waiting(
+    practice: Cashier,
+    alice: Member,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    practice.deposit(alice, "3", "3")
+    stuck = practice.approved(alice, "1")
+    practice.run()
+    first = practice.payout()
+    other = practice.approved(alice, "1")
+    practice.run()
+    practice.world.evict(first.transactions.get().txid)
+    practice.world.mine()
+    with monkeypatch.context() as patch:
+        fail(patch, "build_signed", error)
+        practice.run(hours=3)
+    assert practice.state_of(other) == "confirmed"
+    assert practice.state_of(stuck) == "broadcast"
+    assert alarms() == [f"fee not raised: {error}"]
 
 
 def test_a_node_that_replaces_nothing_is_noted(

@@ -16,9 +16,28 @@ from exchange.lib.money import plain
 from exchange.lib.states import IllegalMove
 from exchange.lib.transactions import transaction
 from tests.makers import make_member
+from tests.nodes import Node, RegtestWorld
 from tests.wallets.cashier import Cashier, node_cashier, practice_cashier
-from wallets import audit, hot, payouts, reconcile, scanner, treasury
-from wallets.chains.base import Payment
+from wallets import (
+    audit,
+    beneficiaries,
+    hot,
+    payouts,
+    reconcile,
+    scanner,
+    tasks,
+    treasury,
+)
+from wallets.chains.base import (
+    BroadcastRefused,
+    Outpoint,
+    Payment,
+    RpcRefused,
+    Signed,
+    WalletLocked,
+)
+from wallets.chains.bitcoind import Bitcoind, _inputs, _outputs
+from wallets.chains.practice import Practice, _raw
 from wallets.ledger import House
 from wallets.models.coins import Rules
 from wallets.models.deposits import Deposit
@@ -44,6 +63,7 @@ class Vault:
     cashier: Cashier
     cold: str
     sign: Callable[[str], str]
+    spend_cold: Callable[[Outpoint, Payment], None] = lambda *_what: None
 
     @property
     def currency(self) -> str:
@@ -83,7 +103,12 @@ def vault(request: pytest.FixtureRequest, db: None, settings: Any) -> Iterator[V
         cashier = practice_cashier()
         cold = cashier.chain.outside_address()
         settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-        yield Vault(cashier, cold, cashier.chain.sign_elsewhere)
+        chain = cashier.chain
+
+        def pay(coin: Outpoint, to: Payment) -> None:
+            chain.broadcast(_raw(cashier.currency, [coin], [to]))
+
+        yield Vault(cashier, cold, chain.sign_elsewhere, pay)
         return
     node = request.getfixturevalue("node")
     world = request.getfixturevalue("regtest_world")
@@ -95,7 +120,11 @@ def vault(request: pytest.FixtureRequest, db: None, settings: Any) -> Iterator[V
         def sign(psbt: str) -> str:
             return str(keeper._call("walletprocesspsbt", psbt)["psbt"])
 
-        yield Vault(cashier, cold, sign)
+        def spend(coin: Outpoint, to: Payment) -> None:
+            keeper.broadcast(keeper._signed_raw([coin], [to]))
+            world._settle()
+
+        yield Vault(cashier, cold, sign, spend)
 
 
 @pytest.fixture
@@ -382,6 +411,56 @@ def test_a_paused_hot_wallet_sweeps_nothing(
     assert payouts.spent_of(vault.currency, {}) == set()
 
 
+@pytest.mark.promise("F-33")
+def test_a_locked_wallet_is_said_and_keeps_no_other_coin_waiting(
+    alice: Member,
+    one: Member,
+    other: Member,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = practice_cashier("btc"), practice_cashier("ltc")
+    moves = {}
+    for cashier in (first, second):
+        cold = cashier.chain.outside_address()
+        settings.COLD_ADDRESSES |= {cashier.currency: (cold,)}
+        cashier.deposit(alice, "10")
+        vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+        moves[cashier.currency] = propose(vault, Kind.SWEEP, "2", one)
+        approved(moves[cashier.currency], other)
+    build = Practice.build_signed
+
+    def locked(chain: Practice, *what: Any, **how: Any) -> Signed:
+        if chain._currency == "btc":
+            raise WalletLocked("Please enter the wallet passphrase.")
+        return build(chain, *what, **how)
+
+    monkeypatch.setattr(Practice, "build_signed", locked)
+    tasks.balance_wallets()
+    states = {
+        code: TreasuryMove.objects.get(pk=row.pk).state for code, row in moves.items()
+    }
+    assert states == {"btc": "approved", "ltc": "broadcast"}
+    assert "passphrase" in TreasuryMove.objects.get(pk=moves["btc"].pk).problem
+
+
+@pytest.mark.promise("W-5", "W-32")
+def test_an_unwell_node_sweeps_nothing(
+    vault: Vault,
+    alice: Member,
+    one: Member,
+    other: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    approved(propose(vault, Kind.SWEEP, "1", one), other)
+    with monkeypatch.context() as patch:
+        chain = type(vault.cashier.chain)
+        patch.setattr(chain, "complaints", lambda _chain, *, now: ["it is behind"])
+        assert vault.run().state == "approved"
+    assert vault.run().state == "broadcast"
+
+
 @pytest.mark.promise("F-34")
 def test_a_move_whose_coins_went_elsewhere_is_given_up_once_that_is_final(
     db: None, alice: Member, one: Member, other: Member, settings: Any
@@ -407,3 +486,276 @@ def test_a_move_whose_coins_went_elsewhere_is_given_up_once_that_is_final(
     assert vault.held() == (D(10), D(0))
     assert audit.treasury_unlike_entries() == []
     assert propose(vault, Kind.SWEEP, "1", one).state == "proposed"
+
+
+@pytest.mark.promise("F-34")
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_refill_whose_coins_went_elsewhere_is_given_up(
+    vault: Vault,
+    alice: Member,
+    one: Member,
+    other: Member,
+    *,
+    is_sent: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who keeps cold storage spends its coins; our own wallet has no part in that."""
+    vault.cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    approved(propose(vault, Kind.REFILL, "1", one), other)
+    planned = vault.run()
+    signed = vault.sign(planned.psbt)
+    now = vault.cashier.now
+
+    def give_up() -> TreasuryMove:
+        return treasury.cancel(move=vault.move, by="operator:1", reason="-", now=now)
+
+    treasury.bring_back(move=planned, psbt=signed, by="operator:1", now=now)
+    if is_sent:
+        vault.run()
+    (coin,) = treasury._planned_coins(planned)
+    away = Payment(vault.cashier.world.outside_address(), D("7.995"))
+    vault.spend_cold(coin, away)
+    vault.run()
+    with pytest.raises(NotLost):
+        give_up()
+    vault.mine()
+    vault.run()
+    with monkeypatch.context() as patch:
+        chain = type(vault.cashier.chain)
+        patch.setattr(chain, "complaints", lambda _chain, *, now: ["it is behind"])
+        with pytest.raises(NotLost):
+            give_up()
+    assert give_up().state == "cancelled"
+    assert propose(vault, Kind.REFILL, "1", one).state == "proposed"
+
+
+@pytest.mark.promise("W-12")
+def test_what_the_network_would_not_take_is_not_brought_back(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    """It would stand in the way for good: these bytes are sent, and no others."""
+    vault.cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    approved(propose(vault, Kind.REFILL, "1", one), other)
+    planned = vault.run()
+    now = vault.cashier.now
+
+    def bring_back(psbt: str) -> TreasuryMove:
+        return treasury.bring_back(move=planned, psbt=psbt, by="operator:1", now=now)
+
+    chain = vault.cashier.chain
+    if not chain.is_practice:
+        spent = _inputs(list(treasury._planned_coins(planned)))
+        outputs = _outputs(treasury._planned(planned))
+        late = chain._call("createpsbt", spent, outputs, 1_000_000, True)
+        with pytest.raises(BroadcastRefused, match="final"):
+            bring_back(vault.sign(chain._call("utxoupdatepsbt", late)))
+    signed = vault.sign(planned.psbt)
+    (coin,) = treasury._planned_coins(planned)
+    away = Payment(vault.cashier.world.outside_address(), D("7.995"))
+    vault.spend_cold(coin, away)
+    vault.mine()
+    with pytest.raises(BroadcastRefused):
+        bring_back(signed)
+    assert vault.move.state == "approved"
+    assert not SpentCoin.objects.filter(treasury_move=planned).exists()
+
+
+def test_a_sweep_on_its_way_is_no_lack_of_coins_until_it_is_stuck(
+    alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.deposit(alice, "10")
+    approved(propose(vault, Kind.SWEEP, "2", one), other)
+    vault.run()
+    waiting = cashier.approved(alice, "1")
+    cashier.run()
+    assert payouts.why_waiting(cashier.currency) == ""
+    assert not AuditRecord.objects.filter(is_alarm=True).exists()
+
+    cashier.run(hours=3)
+    vault.run()
+    assert "block" in vault.run().problem
+    alarm = AuditRecord.objects.get(is_alarm=True)
+    assert alarm.action == "treasury_in_trouble"
+    vault.mine()
+    assert (vault.run().state, vault.move.problem) == ("confirmed", "")
+    cashier.finish()
+    assert cashier.state_of(waiting) == "confirmed"
+
+
+@pytest.mark.promise("W-30")
+def test_cold_storage_is_no_address_of_a_members(alice: Member, settings: Any) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    cashier.deposit(alice, "10")
+    row = cashier.approved(alice, "1", to=cold)
+    cashier.finish()
+    assert cashier.state_of(row) == "review"
+    assert cashier.paid(cold) == []
+    with pytest.raises(beneficiaries.OwnAddress):
+        beneficiaries.add(
+            member=make_member("bert"),
+            currency=cashier.rules.currency,
+            label="theirs",
+            destination=cold,
+            now=cashier.now,
+        )
+
+
+@pytest.mark.promise("W-1")
+@pytest.mark.parametrize("kind", [Kind.SWEEP, Kind.REFILL])
+def test_a_move_confirmed_under_another_id_is_ours(
+    kind: Kind, alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.deposit(alice, "10")
+    if kind == Kind.REFILL:
+        vault.swept("8", one, other)
+    approved(propose(vault, kind, "2", one), other)
+    move = vault.run()
+    if kind == Kind.REFILL:
+        psbt = vault.sign(move.psbt)
+        treasury.bring_back(move=move, psbt=psbt, by="operator:1", now=cashier.now)
+        move = vault.run()
+    before = vault.held()
+    cashier.world.evict(move.txid)
+    cashier.world.broadcast((bytes.fromhex(move.raw) + b" ").hex())
+    vault.mine()
+    explained(vault)
+
+    hot.look_for_foreign(cashier.chain, cashier.currency, now=cashier.now)
+    assert hot.of(cashier.currency).paused_at is None
+    assert vault.run().state == "confirmed"
+    assert vault.move.problem == ""
+    assert vault.held() != before
+    held = sum(coin.amount for coin in cashier.chain.coins())
+    assert held == -cashier.balance(House.HOT)
+
+
+@pytest.mark.promise("W-7")
+def test_what_is_signed_away_is_hot_no_more(
+    alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.deposit(alice, "30")
+    vault.swept("20", one, other)
+    vault.band("3", "8")
+    cashier.approved(alice, "8")
+    cashier.run()
+    assert cashier.states() == {"broadcast": 1}
+    assert vault.run().kind == "refill"
+
+
+@pytest.mark.promise("W-7")
+def test_rules_finer_than_the_coin_propose_what_the_coin_can_have(
+    alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.deposit(alice, "10")
+    vault.swept("2", one, other)
+    vault.band("20", "30")
+    Rules.objects.filter(pk=cashier.currency).update(fee_max=D("0.0500000001"))
+    assert vault.run().kind == "refill"
+    assert vault.move.amount == D("1.94999999")
+
+
+@pytest.mark.node
+def test_a_refill_is_planned_when_another_scan_has_ended(
+    node: Node,
+    regtest_world: RegtestWorld,
+    settings: Any,
+    alice: Member,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node reads its unspent outputs for one at a time, and that takes minutes."""
+    one, other = make_member("treasurer"), make_member("comptroller")
+    call = Bitcoind._call
+
+    def busy(chain: Bitcoind, method: str, *parameters: Any) -> Any:
+        if method == "scantxoutset":
+            raise RpcRefused("Scan already in progress", code=-8)
+        return call(chain, method, *parameters)
+
+    with node_cashier(node, regtest_world, settings) as cashier:
+        keeper = node.new_wallet()
+        settings.COLD_ADDRESSES = {cashier.currency: (keeper.new_address(),)}
+        vault = Vault(cashier, settings.COLD_ADDRESSES[cashier.currency][0], str)
+        cashier.deposit(alice, "10")
+        vault.swept("8", one, other)
+        approved(propose(vault, Kind.REFILL, "1", one), other)
+        with monkeypatch.context() as patch:
+            patch.setattr(Bitcoind, "_call", busy)
+            assert vault.run().psbt == ""
+        assert vault.run().psbt != ""
+
+
+@pytest.mark.node
+def test_cold_storage_may_be_written_in_capitals(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    """As QR codes have it: it is the same script."""
+    one, other = make_member("treasurer"), make_member("comptroller")
+    with node_cashier(node, regtest_world, settings) as cashier:
+        keeper = node.new_wallet()
+        cold = keeper.new_address().upper()
+        settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+
+        def sign(psbt: str) -> str:
+            return str(keeper._call("walletprocesspsbt", psbt)["psbt"])
+
+        vault = Vault(cashier, cold, sign)
+        cashier.deposit(alice, "10")
+        assert vault.swept("8", one, other).state == "confirmed"
+        approved(propose(vault, Kind.REFILL, "1", one), other)
+        signed = sign(vault.run().psbt)
+        treasury.bring_back(
+            move=vault.move, psbt=signed, by="operator:1", now=cashier.now
+        )
+        vault.run()
+        vault.mine()
+        assert vault.run().state == "confirmed"
+
+
+@pytest.mark.promise("F-35", "F-41")
+def test_a_lost_move_that_comes_after_all_wakes_somebody(
+    alice: Member, one: Member, other: Member, settings: Any
+) -> None:
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    cashier.world.mine(5)
+    cashier.deposit(alice, "10")
+    approved(propose(vault, Kind.SWEEP, "2", one), other)
+    sent = vault.run()
+    away = Payment(cashier.world.outside_address(), D(10))
+    rival = cashier.world.replace(sent.txid, away)
+    vault.mine()
+    cashier.run()
+    treasury.cancel(move=vault.move, by="operator:1", reason="-", now=cashier.now)
+    hot.resume(currency="btc", by="operator:1", reason="-", now=cashier.now)
+    cashier.run()
+    assert hot.of("btc").paused_at is None
+
+    cashier.world.reorganise(1)
+    cashier.world.evict(rival)
+    cashier.world.broadcast(sent.raw)
+    cashier.world.mine(2)
+    cashier.run()
+    assert hot.of("btc").paused_at is not None
+    assert ForeignSend.objects.filter(txid=sent.txid, accepted_at=None).exists()

@@ -96,6 +96,9 @@ def test_a_refill_is_signed_elsewhere_and_brought_back(
         support.get(reverse("admin:treasury_psbt", args=[move.pk])).status_code == 403
     )
     assert "not the approved transaction" in act(other, "bring_back", psbt=move.psbt)
+    for odd in ("[" * 100_000, '{"inputs": [], "outputs": [["x", "y"]]}', "\0é"):
+        psbt = "practice-signed:" + odd.encode().hex()
+        assert "not the approved transaction" in act(other, "bring_back", psbt=psbt)
     act(other, "bring_back", psbt=cashier.chain.sign_elsewhere(move.psbt))
     assert newest().state == "signed"
 

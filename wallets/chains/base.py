@@ -262,12 +262,21 @@ class Chain(Protocol):
         TooFewCoins, WalletLocked.
         """
 
+    def refusal(self, raw: str) -> str:
+        """
+        Say why the network would not take finished bytes as things are; "" where it
+        would, or has them, or where the node is too old to know.
+        """
+
     def broadcast(self, raw: str) -> None:
         """
         Hand finished bytes to the network; well done, too, when it has them already.
 
         Raises BroadcastRefused when they cannot become part of the chain as it is.
         """
+
+    def is_unspent(self, point: Outpoint) -> bool:
+        """Say whether there is this output, anybody's, and no block has spent it."""
 
     def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         """

@@ -60,6 +60,7 @@ _REPLACEABLE = 0xFFFFFFFD
 # The nodes' numbers for errors (bitcoin/src/rpc/protocol.h).
 _METHOD_NOT_FOUND = -32601
 _INVALID_ADDRESS_OR_KEY = -5
+_INVALID_PARAMETER = -8
 _INSUFFICIENT_FUNDS = -6
 _WALLET_ERROR = -4
 _UNLOCK_NEEDED = -13
@@ -212,9 +213,18 @@ class Bitcoind:
             if row["spendable"] and (row["confirmations"] > 0 or row.get("safe"))
         )
 
+    def is_unspent(self, point: Outpoint) -> bool:
+        return self._read("gettxout", point.txid, point.vout, False) is not None
+
     def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         wanted = [f"addr({address})" for address in addresses]
-        told = self._scanner._read("scantxoutset", "start", wanted)
+        try:
+            told = self._scanner._read("scantxoutset", "start", wanted)
+        except RpcRefused as error:
+            if error.code != _INVALID_PARAMETER:
+                raise
+            # Somebody else's scan is in progress: it is to be asked again.
+            raise NodeUnreachable(str(error)) from error
         if not told["success"]:
             raise RpcRefused("The scan of unspent outputs was broken off.")
         coins = tuple(
@@ -288,6 +298,17 @@ class Bitcoind:
                 )  # the fee, too, wants to be paid: one more coin
                 continue
             return self._signed(raw, have)
+
+    def refusal(self, raw: str) -> str:
+        try:
+            (told,) = self._read("testmempoolaccept", [raw])
+        except RpcRefused as error:
+            if error.code != _METHOD_NOT_FOUND:
+                raise
+            return ""  # Dogecoin
+        if told["allowed"] or self._is_known(raw):
+            return ""
+        return str(told["reject-reason"])
 
     def broadcast(self, raw: str) -> None:
         try:

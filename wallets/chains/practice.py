@@ -169,6 +169,8 @@ class Practice:
             outputs = tuple(
                 Payment(address, Decimal(amount)) for address, amount in told["outputs"]
             )
+        except (ArithmeticError, RecursionError) as error:
+            raise RpcRefused("TX decode failed") from error
         except (ValueError, KeyError, TypeError) as error:
             raise RpcRefused("TX decode failed") from error
         txid = hashlib.sha256(hashlib.sha256(text).digest()).hexdigest()
@@ -216,6 +218,14 @@ class Practice:
             raw, decoded.txid, decoded.inputs, decoded.outputs, fee, decoded.size
         )
 
+    def refusal(self, raw: str) -> str:
+        decoded = self.decode(raw)
+        known = self._find(decoded.txid)
+        if known is not None and not known.is_dropped:
+            return ""
+        is_there = all(self.is_unspent(point) for point in decoded.inputs)
+        return "" if is_there else "bad-txns-inputs-missingorspent"
+
     def broadcast(self, raw: str) -> None:
         decoded = self.decode(raw)
         with self._deed():
@@ -226,20 +236,14 @@ class Practice:
             self._make_room(decoded, fee)
             self._write(decoded, raw, fee)
 
+    def is_unspent(self, point: Outpoint) -> bool:
+        rows = self._unspent().filter(transaction__txid=point.txid, vout=point.vout)
+        return rows.exists()
+
     def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         tip = self.tip()
-        spent = PracticeInput.objects.filter(
-            transaction__currency=self._currency,
-            transaction__blocks__is_active=True,
-            txid=OuterRef("transaction__txid"),
-            vout=OuterRef("vout"),
-        )
-        rows = PracticeOutput.objects.filter(
-            ~Exists(spent),
-            transaction__currency=self._currency,
-            transaction__blocks__is_active=True,
-            address__in=list(addresses),
-        ).annotate(height=F("transaction__blocks__height"))
+        rows = self._unspent().filter(address__in=list(addresses))
+        rows = rows.annotate(height=F("transaction__blocks__height"))
         coins = tuple(
             Coin(
                 Outpoint(row.transaction.txid, row.vout),
@@ -250,6 +254,20 @@ class Practice:
             for row in rows.select_related("transaction").order_by("pk")
         )
         return Unspent(tip.hash, coins)
+
+    def _unspent(self) -> QuerySet[Any]:
+        """Return the outputs of the chain's blocks that none of them spends."""
+        spent = PracticeInput.objects.filter(
+            transaction__currency=self._currency,
+            transaction__blocks__is_active=True,
+            txid=OuterRef("transaction__txid"),
+            vout=OuterRef("vout"),
+        )
+        return PracticeOutput.objects.filter(
+            ~Exists(spent),
+            transaction__currency=self._currency,
+            transaction__blocks__is_active=True,
+        )
 
     def unsigned(self, coins: Sequence[Coin], payments: Sequence[Payment]) -> str:
         points = [coin.outpoint for coin in coins]
