@@ -53,9 +53,15 @@ def pay_out_coin(*, currency: str, **_ignored: object) -> None:
 
 @shared_task(name="wallets.balance_wallets", expires=30)
 def balance_wallets(**_ignored: object) -> None:
-    """Bring the moves between our own wallets as far as they get."""
+    """Have our own wallets of every coin looked after, each by a job of its own."""
     for currency in coin_codes():
-        treasury.run(currency, now=timezone.now())
+        balance_wallet.delay(currency=currency)
+
+
+@shared_task(name="wallets.balance_wallet", expires=30)
+def balance_wallet(*, currency: str, **_ignored: object) -> None:
+    """Bring the moves between our own wallets of a coin as far as they get."""
+    treasury.run(currency, now=timezone.now())
 
 
 @shared_task(name="wallets.reconcile", expires=60)

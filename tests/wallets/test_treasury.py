@@ -436,7 +436,14 @@ def test_a_locked_wallet_is_said_and_keeps_no_other_coin_waiting(
         return build(chain, *what, **how)
 
     monkeypatch.setattr(Practice, "build_signed", locked)
+    asked: list[str] = []
+    monkeypatch.setattr(
+        tasks.balance_wallet, "delay", lambda *, currency: asked.append(currency)
+    )
     tasks.balance_wallets()
+    assert set(asked) >= set(moves)
+    for currency in asked:
+        tasks.balance_wallet(currency=currency)
     states = {
         code: TreasuryMove.objects.get(pk=row.pk).state for code, row in moves.items()
     }
