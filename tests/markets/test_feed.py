@@ -27,7 +27,7 @@ class Sent:
         self.bodies += [(queue, body) for body in bodies]
 
     def announce(self, topic: str, body: bytes) -> None:
-        raise AssertionError("intake announces nothing")
+        assert topic == "balances", "intake announces nothing"
 
     def is_out(self) -> bool:
         return self.out

@@ -423,7 +423,8 @@ def test_a_locked_wallet_is_said_and_keeps_no_other_coin_waiting(
     moves = {}
     for cashier in (first, second):
         cold = cashier.chain.outside_address()
-        settings.COLD_ADDRESSES |= {cashier.currency: (cold,)}
+        # Not in place: that would outlast the test.
+        settings.COLD_ADDRESSES = settings.COLD_ADDRESSES | {cashier.currency: (cold,)}
         cashier.deposit(alice, "10")
         vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
         moves[cashier.currency] = propose(vault, Kind.SWEEP, "2", one)
