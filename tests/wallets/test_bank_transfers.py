@@ -400,6 +400,21 @@ def test_the_audit_finds_lines_that_settled_nothing(
 
 
 @pytest.mark.broken_books
+def test_the_audit_finds_a_line_of_another_bank_or_amount(
+    channel: BankChannel, row: Withdrawal, olive: Member
+) -> None:
+    take(row, channel, olive)
+    (line,) = read_in(channel, f"N-1,2026-11-25,-98,A,1,W{row.pk}")
+    accept(line, olive)
+    assert not audit.bank_unlike_states()
+    other = BankChannel.objects.create(currency_id=MONEY, name="other")
+    for wrong in ({"amount": Decimal(-980)}, {"amount": -98, "channel": other}):
+        BankLine.objects.update(**wrong)
+        ((what, *_),) = audit.bank_unlike_states()
+        assert what == "line"
+
+
+@pytest.mark.broken_books
 def test_the_audit_finds_two_lines_for_one_return(
     channel: BankChannel, row: Withdrawal, olive: Member
 ) -> None:
