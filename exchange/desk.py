@@ -19,7 +19,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -154,6 +154,10 @@ class DeskSite(admin.AdminSite):
             HttpResponse, action.page(desk, request, rows, form=form, to=kept["to"])
         )
 
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer no searches: no form of ours asks, and Django's takes any text."""
+        raise Http404
+
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
@@ -199,6 +203,7 @@ def _keep(request: HttpRequest, desk: Any) -> str:
     has_page = is_ours and hasattr(getattr(desk, name), "page")
     if not has_page or not sent.get(_SELECTED) or sent.get("select_across") == "1":
         return ""
+    desk.demand_keys(sent.getlist(_SELECTED))
     sent.pop("csrfmiddlewaretoken", None)
     request.session[_KEPT] = {
         "model": desk.opts.label_lower,

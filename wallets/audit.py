@@ -351,8 +351,8 @@ def bank_unlike_entries() -> Found:
 def bank_unlike_states() -> Found:
     """
     I-11, I-12: a withdrawal of money is as far as its transfer; a line that is settled
-    is of a transfer that was paid by its number, or came back, once; and what a line
-    took back was its owner's, or the house's.
+    is of a transfer of its bank and amount that was paid by its number, or came back,
+    once; and what a line took back was its owner's, or the house's.
     """
     return _rows(
         """
@@ -375,9 +375,12 @@ def bank_unlike_states() -> Found:
         SELECT 'line', line.id, line.state, transfer.state
         FROM wallets_bankline AS line
         JOIN wallets_banktransfer AS transfer ON transfer.id = transfer_id
-        WHERE line.state = 'settled' AND CASE WHEN line.amount < 0
-            THEN transfer.bank_txid IS DISTINCT FROM line.bank_txid
-            ELSE transfer.state <> 'returned' END
+        JOIN wallets_withdrawal AS paid ON paid.id = withdrawal_id
+        WHERE line.state = 'settled' AND (abs(line.amount) <> paid.net
+            OR line.channel_id <> transfer.channel_id
+            OR CASE WHEN line.amount < 0
+                THEN transfer.bank_txid IS DISTINCT FROM line.bank_txid
+                ELSE transfer.state <> 'returned' END)
         UNION ALL
         SELECT 'returns', transfer_id, count(*)::text, NULL FROM wallets_bankline
         WHERE state = 'settled' AND amount > 0

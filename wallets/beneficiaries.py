@@ -157,10 +157,14 @@ def whose_link(link: str, beneficiary_id: int) -> Beneficiary:
 def confirm(link: str, beneficiary_id: int) -> Beneficiary:
     """
     Confirm an entry by the link in its mail. The cool-off begins, by the clock of the
-    database. Raises links.LinkSpent.
+    database; not while its member is frozen, or it would be over when they are thawed.
+    Raises links.LinkSpent and Frozen.
     """
     with transaction():
-        row = lock_row(whose_link(link, beneficiary_id))
+        row = whose_link(link, beneficiary_id)
+        if lock_row(row.member).state != Member.State.ACTIVE:
+            raise Frozen
+        row = lock_row(row)
         rests = timedelta(hours=settings.BENEFICIARY_COOL_OFF_HOURS)
         Beneficiary.objects.filter(pk=row.pk).update(usable_from=Now() + rests)
         return advance(row, "confirm", by=f"member:{row.member_id}")

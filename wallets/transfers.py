@@ -142,6 +142,8 @@ def place(
         withdrawals.demand_unspent(source)
         demand_payable(sender, currency, amount)
         value = _looked_at(sender, amount, currency, now)
+        # Before the recipient is looked up: what is refused now would say who they are.
+        throttling.count_mail(sender.pk, now=now)
         transfer = Transfer(
             sender=sender,
             recipient=_recipient(sender, payee, recipient, now),
@@ -166,7 +168,6 @@ def place(
             recipient=f"member:{transfer.recipient_id}",
             by=source.actor,
         )
-        throttling.count_mail(sender.pk, now=now)
         _tell(transfer)
     return transfer
 

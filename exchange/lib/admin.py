@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from django import forms
@@ -146,12 +146,17 @@ class _Desk(admin.ModelAdmin):  # type: ignore[type-arg]
         Raise BadRequest for what no page of ours sends and the database would choke on:
         a NUL in what is filtered by, a key of rows that cannot be one.
         """
-        keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
         asked = [each for _name, values in request.GET.lists() for each in values]
-        if any("\0" in each for each in [*asked, *keys]):
+        if any("\0" in each for each in asked):
             raise BadRequest
+        self.demand_keys(request.POST.getlist(ACTION_CHECKBOX_NAME))
+
+    def demand_keys(self, keys: Iterable[str]) -> None:
+        """Raise BadRequest where one of them can be the key of no row."""
         try:
             for key in keys:
+                if "\0" in key:
+                    raise BadRequest
                 self.model._meta.pk.to_python(key)
         except ValidationError as error:
             raise BadRequest from error

@@ -38,7 +38,8 @@ _PAUSE = timedelta(minutes=1)
 _PAUSE_MAX = timedelta(hours=6)
 _SENT_IN_ONE_RUN = 100
 _SEALED_FOR = "mail"
-_BUTTON = re.compile(r"\[([^\]]+)\]\((https?://[^\s)]+)\)")
+# A whole paragraph: what looks like one among other words may be a member's.
+_BUTTON = re.compile(r"\A\[([^\]]+)\]\((https?://[^\s)]+)\)\Z")
 
 
 class Body(NamedTuple):

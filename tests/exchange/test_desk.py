@@ -165,6 +165,22 @@ def test_a_deed_that_waited_is_still_for_who_may(
     assert browser.get("/admin/deed/").status_code == 403
 
 
+@pytest.mark.parametrize("key", ["\0", "abc"])
+def test_a_deed_on_what_is_no_row_is_not_kept(
+    browser: Client, olive: Member, key: str
+) -> None:
+    show(browser, olive, ago=timedelta(minutes=30))
+    form = {"action": "freeze", "_selected_action": [key]}
+    assert browser.post(MEMBERS, form).status_code == 400
+    assert browser.get("/admin/deed/")["Location"] == "/admin/"
+
+
+def test_it_searches_for_no_form(browser: Client, olive: Member) -> None:
+    show(browser, olive, ago=timedelta(minutes=1))
+    asked = "app_label=wallets&model_name=withdrawal&field_name=member&term=%00"
+    assert browser.get(f"/admin/autocomplete/?{asked}").status_code == 404
+
+
 def test_where_no_deed_waited_there_is_the_first_page(
     browser: Client, olive: Member
 ) -> None:

@@ -44,6 +44,17 @@ def test_it_says_the_same_twice() -> None:
     assert "<title>Reset your &lt;password&gt;</title>" in body.html
 
 
+def test_what_stands_among_other_words_is_no_button() -> None:
+    """The label of a key, which somebody gave it."""
+    said = "The key [Keep it](https://thief.example/) was made."
+    with transaction():
+        written = mail.write(to="a@example.com", words=f"A\n\n{said}", language="en")
+    body = mail.read(written)
+    assert body is not None
+    assert body.text == f"{said}\n"
+    assert "<a " not in body.html
+
+
 def test_it_sends_each_mail_once() -> None:
     written = write()
     now = timezone.now()

@@ -230,7 +230,9 @@ def test_a_day_that_may_be_two_is_none(channel: BankChannel) -> None:
 
 
 def test_a_number_is_known_in_another_way_of_writing_it(channel: BankChannel) -> None:
-    for written in ("\u00c4-17", "A\u0308-17", "\u00c4-１７", "\u00c4\uff0d17"):
+    plainly = ("\u00c4-17", "A\u0308-17", "\u00c4-１７", "\u00c4\uff0d17")
+    unseen = ("\u00c4-17\u200e", "\u061c\u00c4-17", "A\u200b\u0308-17", "Ä-1\u200d7")
+    for written in plainly + unseen:
         found = read_in(channel, f"{written},2026-11-24,100,Bob,99,a")
         assert [row.bank_txid for row in found] == ["\u00c4-17"]
     with pytest.raises(lines.HasBadLines):  # sixteen signs for one

@@ -258,6 +258,36 @@ def test_what_comes_back_a_second_time_is_other_money(
     assert BankLine.objects.get(pk=twice.pk).state == "matched"
 
 
+@pytest.mark.promise("I-11", "I-12")
+def test_one_file_may_say_that_it_left_and_that_it_came_back(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    take(row, channel, olive)
+    gone, back = read_in(
+        channel,
+        f"N-1,2026-11-25,-98,A,1,W{row.pk}",
+        f"R-1,2026-11-26,98,Bank,1,return of W{row.pk}",
+    )
+    with pytest.raises(IllegalMove):
+        accept(back, olive)  # nothing is known to have left
+    assert (fresh(row).state, *purse(alice)) == ("building", 0, 100)
+    accept(gone, olive)
+    assert accept(back, olive).state == "settled"
+    assert purse(alice) == (98, 0)
+    assert queries.house_balance(House.BANK, MONEY) == 0
+
+
+def test_what_never_left_does_not_come_back_by_a_line(
+    channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
+) -> None:
+    transfer = take(row, channel, olive)
+    (line,) = read_in(channel, f"R-1,2026-11-26,98,Mallory,1,W{row.pk}")
+    bounce(transfer, olive)
+    with pytest.raises(IllegalMove):
+        accept(line, olive)
+    assert BankLine.objects.get(pk=line.pk).state == "matched"
+
+
 def test_the_line_of_a_payment_is_settled_after_it_came_back(
     channel: BankChannel, row: Withdrawal, alice: Member, olive: Member
 ) -> None:
@@ -367,6 +397,21 @@ def test_the_audit_finds_lines_that_settled_nothing(
     BankLine.objects.update(state="settled")
     ((what, *_),) = audit.bank_unlike_states()
     assert what == "line"
+
+
+@pytest.mark.broken_books
+def test_the_audit_finds_a_line_of_another_bank_or_amount(
+    channel: BankChannel, row: Withdrawal, olive: Member
+) -> None:
+    take(row, channel, olive)
+    (line,) = read_in(channel, f"N-1,2026-11-25,-98,A,1,W{row.pk}")
+    accept(line, olive)
+    assert not audit.bank_unlike_states()
+    other = BankChannel.objects.create(currency_id=MONEY, name="other")
+    for wrong in ({"amount": Decimal(-980)}, {"amount": -98, "channel": other}):
+        BankLine.objects.update(**wrong)
+        ((what, *_),) = audit.bank_unlike_states()
+        assert what == "line"
 
 
 @pytest.mark.broken_books

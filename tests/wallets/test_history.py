@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models.members import Member
+from exchange.lib.templatetags import figures
 from tests.makers import ApiClient, fund, make_token, match
 from tests.wallets.places import practice_place, rules
 from wallets import ledger, queries, statement
@@ -287,6 +288,11 @@ def test_no_text_is_a_formula(text: str) -> None:
 def test_a_number_stays_a_number() -> None:
     cells = [_cell(Decimal(text)) for text in ("-0.00000001", "1E+3", "12.50", "0")]
     assert cells == ["-0.00000001", "1000.0", "12.5", "0.0"]
+    long = "-12345678901234567890.123456789012345678"
+    assert _cell(Decimal(long)) == long
+    assert figures.amount(Decimal(long)).replace(",", "") == long
+    shown = [figures.amount(Decimal(text)) for text in ("1E+3", "12.50", "0.00", "7")]
+    assert shown == ["1,000", "12.5", "0", "7"]
 
 
 @pytest.mark.broken_books  # a withdrawal written by hand, without its money

@@ -383,7 +383,9 @@ def test_before_a_code_an_address_tells_nothing(purse: Purse) -> None:
         transfers.look_up(purse.member, "PEAAAAAAAAATIO")
 
 
-@pytest.mark.parametrize("spoilt", ["proof", "amount", "limit", "price", "rest"])
+@pytest.mark.parametrize(
+    "spoilt", ["proof", "amount", "limit", "price", "rest", "mails"]
+)
 def test_whatever_else_is_wrong_is_said_before_an_address_is_looked_at(
     purse: Purse, spoilt: str, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
@@ -400,6 +402,8 @@ def test_whatever_else_is_wrong_is_said_before_an_address_is_looked_at(
         case "rest":
             settings.WITHDRAWAL_REST_HOURS = 24
             Member.objects.update(security_changed_at=timezone.now())
+        case "mails":
+            monkeypatch.setattr(throttling, "MAILS_PER_MEMBER", 0)
 
     said = set()
     for typed in ("bob@example.com", "nobody@example.com"):

@@ -182,6 +182,17 @@ def test_a_frozen_member_withdraws_nothing(counter: Counter) -> None:
         counter.place()
 
 
+def test_no_cool_off_passes_while_a_member_is_frozen(counter: Counter) -> None:
+    row = add(counter.member, Practice(COIN).outside_address())
+    link = _link(row)
+    members.freeze(member=counter.member, by="member", reason="somebody was inside")
+    with pytest.raises(beneficiaries.Frozen):
+        beneficiaries.confirm(link, row.pk)
+    assert Beneficiary.objects.get(pk=row.pk).state == "unconfirmed"
+    members.thaw(member=counter.member, by="operator:1", reason="a test")
+    assert beneficiaries.confirm(link, row.pk).state == "confirmed"
+
+
 @pytest.mark.promise("S-34")
 def test_after_a_change_of_credentials_withdrawals_rest(
     counter: Counter, settings: Any

@@ -420,6 +420,10 @@ def _settle(
     if line.amount < ZERO:
         transfers.book_paid(transfer, line.bank_txid, by=by, now=now)
     else:
+        lock_row(transfer.withdrawal)
+        transfer = lock_row(transfer)
+        if transfer.paid_at is None:  # that it left is booked first
+            raise IllegalMove(state=str(transfer.state), move="come_back")
         transfers.book_return(transfer, by=by, now=now, line=str(line.pk))
         # Its withdrawal is locked by now, so that of two lines one sees the other.
         others = transfer.lines.filter(state=State.SETTLED, amount__gt=ZERO)
@@ -451,9 +455,8 @@ def _match_transfer(row: BankLine) -> None:
     found = BankTransfer.objects.filter(
         channel=row.channel, withdrawal__in=numbers
     ).select_related("withdrawal__member")
+    # What comes back, too, while it is in hand: one file may have both lines.
     wanted = [BankTransfer.State.TAKEN, BankTransfer.State.PAID]
-    if row.amount > ZERO:  # the bank sends back what it paid
-        wanted = [BankTransfer.State.PAID]
     rows = list(found.filter(state__in=wanted).order_by("pk"))
     if len(rows) > 1:
         row.doubts = ["several_numbers"]

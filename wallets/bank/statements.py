@@ -128,8 +128,10 @@ def demand_sound(channel: BankChannel, line: Line) -> Line:
 
 
 def numbered(number: str) -> str:
-    """Return a number of a bank's in the one way in which we write it."""
-    return unicodedata.normalize("NFKC", number)
+    """Return a number of a bank's in the one way in which we write it: what is seen."""
+    marks = {each for each in number if unicodedata.category(each) == "Cf"}
+    seen = words.cleaned(number).translate(dict.fromkeys(map(ord, marks)))
+    return unicodedata.normalize("NFKC", seen)
 
 
 def amount_of(text: str, mark: str) -> Decimal:

@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.views.doors import member_page, who
-from exchange.lib.money import ZERO, plain
+from exchange.lib.money import plain
 from wallets import statement
 from wallets.forms.history import DepositsFilter, MovementsForm, WithdrawalsFilter
 from wallets.models.deposits import Deposit
@@ -239,6 +239,6 @@ def _cell(value: Any) -> str:
     a mark before it, and stays a text.
     """
     if isinstance(value, Decimal):
-        return f"-{plain(-value)}" if value < ZERO else plain(value)
+        return plain(value)
     text = str(value)
     return f"'{text}" if text.startswith(_FORMULAS) else text

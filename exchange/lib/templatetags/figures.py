@@ -32,4 +32,6 @@ def zoned(at: datetime | None) -> str:
 @register.filter
 def amount(number: Decimal) -> str:
     """Write an amount in groups of three digits, and no more digits than it has."""
-    return f"{number.normalize():,f}"
+    # Not normalize(): it rounds to 28 digits, fewer than an amount may have.
+    text = f"{number:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
