@@ -67,6 +67,8 @@ AT_ONCE = 500
 _LOOKED_AT = 2000
 # So long a payment may wait for a block before its fee is raised, and again.
 PATIENCE = timedelta(hours=2)
+# So often a node that refused a batch is asked whom of it.
+_TRIES_MAX = 100
 _STEP = Decimal("1.5")  # a fee is raised by half at least; nodes ask for less
 # So long, and so many of the newest, are watched when they are done.
 _WATCHED_FOR, _WATCHED = timedelta(hours=6), 50
@@ -482,20 +484,8 @@ def _set_refused_apart(
     Hand those that the node refuses to sign, each alone, to a person; say whether there
     were some. Where it refuses all of them, it is the node that needs one.
     """
-    rate = chain.fee_rate() or rules.fee_rate_usual
-    coins = {coin.outpoint: coin.amount for coin in chain.coins()}
-    avoid = spent_of(payout.currency_id, coins)
-    rows = list(payout.withdrawals.order_by("pk"))
-    refused = []
-    for each in rows:
-        owed = [Payment(each.destination, each.net)]
-        try:
-            chain.build_signed(owed, fee_rate=rate, avoid=avoid)
-        except RpcRefused:
-            refused.append(each)
-        except TooFewCoins:
-            continue
-    if not 0 < len(refused) < len(rows):
+    refused = _refused_of(chain, rules, payout)
+    if not refused:
         return False
     with transaction():
         _lock_ours(payout)
@@ -503,6 +493,40 @@ def _set_refused_apart(
             states.advance(each, "doubt", by="system", doubt="not_signed")
             Withdrawal.objects.filter(pk=each.pk).update(updated_at=now)
     return True
+
+
+def _refused_of(chain: Chain, rules: Rules, payout: Payout) -> list[Withdrawal]:
+    """
+    Find by halves what a node refuses: each try is some calls, while nobody else's turn
+    comes. What so many tries have not found, those of the next batch do.
+    """
+    rate = chain.fee_rate() or rules.fee_rate_usual
+    coins = {coin.outpoint: coin.amount for coin in chain.coins()}
+    avoid = spent_of(payout.currency_id, coins)
+    refused: list[Withdrawal] = []
+    is_well = False
+    groups = _halves(list(payout.withdrawals.order_by("pk")))
+    tries = 0
+    while groups and tries < _TRIES_MAX:
+        group, tries = groups.pop(), tries + 1
+        owed = [Payment(each.destination, each.net) for each in group]
+        try:
+            chain.build_signed(owed, fee_rate=rate, avoid=avoid)
+        except RpcRefused:
+            if len(group) == 1:
+                refused += group
+            else:
+                groups += _halves(group)
+        except TooFewCoins:
+            continue
+        else:
+            is_well = True
+    return sorted(refused, key=lambda each: each.pk) if is_well else []
+
+
+def _halves(rows: list[Withdrawal]) -> list[list[Withdrawal]]:
+    middle = len(rows) // 2
+    return [half for half in (rows[middle:], rows[:middle]) if half]
 
 
 def _sign(

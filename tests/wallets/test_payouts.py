@@ -232,6 +232,44 @@ def test_what_the_node_refuses_alone_keeps_nobody_else_waiting(
         cashier.demand_paid_once()
 
 
+class Choosy(Practice):
+    """A node that refuses some payments, or all of them, and counts how often asked."""
+
+    def __init__(self, currency: str, refused: set[str] | None) -> None:
+        super().__init__(currency)
+        self.refused, self.tries = refused, 0
+
+    def build_signed(self, payments: Any, **terms: Any) -> Any:
+        self.tries += 1
+        if self.refused is None or self.refused & {each.address for each in payments}:
+            raise RpcRefused("Transaction amount too small", code=-4)
+        return super().build_signed(payments, **terms)
+
+
+@pytest.mark.promise("W-29", "F-33")
+@pytest.mark.parametrize("places", [[0], [149], [7, 8, 77], None])
+def test_whom_a_node_refuses_is_found_by_few_tries(
+    practice: Cashier, monkeypatch: pytest.MonkeyPatch, places: list[int] | None
+) -> None:
+    rows = crowd(practice, 150, "0.01")
+    refused = [rows[place] for place in places or []]
+    addresses = None if places is None else {row.destination for row in refused}
+    node = Choosy(practice.currency, addresses)
+    monkeypatch.setattr(payouts, "chain_of", lambda _code: node)
+    practice.run()
+    assert node.tries <= 101
+    if places is None:
+        assert practice.states() == {"approved": 150}
+        assert alarms() == [Trouble.NODE_REFUSED]
+        return
+    in_review = Withdrawal.objects.filter(state="review").order_by("pk")
+    assert list(in_review) == refused
+    practice.finish()
+    few = len(refused)
+    assert practice.states() == {"confirmed": 150 - few, "review": few}
+    assert alarms() == []
+
+
 @pytest.mark.node
 @pytest.mark.promise("W-30")
 def test_the_address_book_spells_as_the_chain_does(
