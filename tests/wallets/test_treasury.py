@@ -320,6 +320,20 @@ def test_a_refill_too_small_to_be_relayed_is_not_planned(
     assert alarms.count() == 1
 
 
+def test_a_refill_whose_change_has_nowhere_to_go_stops_no_other_coin(
+    vault: Vault, alice: Member, one: Member, other: Member, monkeypatch: Any
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    approved(propose(vault, Kind.REFILL, "3", one), other)
+    with monkeypatch.context() as patch:  # as of an address of MWEB
+        patch.setattr(type(vault.cashier.chain), "spelled", lambda _self, _text: "")
+        assert vault.run().psbt == ""
+    assert "no address" in vault.move.problem
+    alarms = AuditRecord.objects.filter(action="treasury_in_trouble", is_alarm=True)
+    assert alarms.count() == 1
+
+
 def test_a_signed_move_is_sent_again_until_it_is_there(
     vault: Vault, alice: Member, one: Member, other: Member, monkeypatch: Any
 ) -> None:
