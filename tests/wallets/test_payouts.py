@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +20,7 @@ from tests import rows
 from tests.makers import make_member
 from tests.nodes import Node, RegtestWorld
 from tests.wallets.cashier import Cashier, crowd, node_cashier, practice_cashier
-from wallets import beneficiaries, hot, payouts, signing, tasks
+from wallets import beneficiaries, hot, payouts, scanner, signing, tasks
 from wallets.chains.base import (
     BroadcastRefused,
     Coin,
@@ -161,6 +162,46 @@ def test_its_jobs_may_run_twice(practice: Cashier, alice: Member) -> None:
     assert practice.state_of(waiting) == "broadcast"
     assert Payout.objects.count() == 1
     assert Reconciliation.objects.filter(currency="btc").count() == 1
+
+
+@pytest.mark.promise("F-33")
+def test_a_node_that_hangs_keeps_no_other_coin_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One worker does them all, in their turn, but what has expired by then."""
+    seconds, scanned, paid = [0], Counter[str](), Counter[str]()
+    queue: deque[tuple[int, Any, dict[str, str]]] = deque()
+
+    def send(task: Any, at: int, **terms: str) -> None:
+        queue.append((at + task.expires, task, terms))
+
+    def work(done: Counter[str], currency: str) -> None:
+        done[currency] += 1
+        seconds[0] += 40 if currency == "btc" else 1  # both tries of a read time out
+
+    for task in (tasks.scan_chain, tasks.pay_out_coin):
+        monkeypatch.setattr(
+            task, "delay", lambda task=task, **terms: send(task, seconds[0], **terms)
+        )
+    monkeypatch.setattr(tasks, "coin_codes", lambda: ["btc", "ltc"])
+    monkeypatch.setattr(scanner, "scan", lambda coin, **_: work(scanned, coin))
+    monkeypatch.setattr(payouts, "run", lambda coin, **_: work(paid, coin))
+    ticked, longest = 0, 0
+    while seconds[0] < 1800:
+        for second in range(ticked, seconds[0] + 1):
+            for task, every in ((tasks.scan_chains, 3), (tasks.pay_out, 5)):
+                if second % every == 0:
+                    send(task, second)
+        ticked = max(ticked, seconds[0] + 1)
+        if not queue:
+            seconds[0] += 1
+            continue
+        until, task, terms = queue.popleft()
+        if until >= seconds[0]:
+            task(**terms)
+        longest = max(longest, sum(task is tasks.pay_out_coin for _, task, _ in queue))
+    assert min(scanned["ltc"], paid["ltc"]) >= 15
+    assert longest <= 4  # and nothing piles up
 
 
 # --- What is not paid ---------------------------------------------------------------
