@@ -622,6 +622,24 @@ def test_cold_storage_is_no_address_of_a_members(alice: Member, settings: Any) -
         )
 
 
+@pytest.mark.node
+@pytest.mark.promise("W-30")
+def test_cold_storage_is_cold_in_every_spelling(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cold = cashier.world.outside_address()
+        settings.COLD_ADDRESSES = {cashier.currency: (cold.upper(),)}
+        with pytest.raises(beneficiaries.OwnAddress):
+            beneficiaries.add(
+                member=alice,
+                currency=cashier.rules.currency,
+                label="mine",
+                destination=cold,
+                now=cashier.now,
+            )
+
+
 @pytest.mark.promise("W-1")
 @pytest.mark.parametrize("kind", [Kind.SWEEP, Kind.REFILL])
 def test_a_move_confirmed_under_another_id_is_ours(
