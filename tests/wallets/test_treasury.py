@@ -576,6 +576,26 @@ def test_what_the_network_would_not_take_is_not_brought_back(
     assert not SpentCoin.objects.filter(treasury_move=planned).exists()
 
 
+@pytest.mark.promise("F-35")
+def test_a_refill_is_not_lost_while_its_coin_waits_for_a_block_again(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    """A reorganisation took the coin's block, and nobody spends it elsewhere."""
+    cashier = vault.cashier
+    cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    approved(propose(vault, Kind.REFILL, "3", one), other)
+    planned = vault.run()
+    psbt = vault.sign(planned.psbt)
+    cashier.world.reorganise(1)
+    treasury.bring_back(move=planned, psbt=psbt, by="operator:1", now=cashier.now)
+    with pytest.raises(NotLost):
+        treasury.cancel(move=vault.move, by="operator:1", reason="-", now=cashier.now)
+    assert vault.run().state == "broadcast"
+    cashier.world.mine(2)
+    assert vault.run().state == "confirmed"
+
+
 def test_a_sweep_on_its_way_is_no_lack_of_coins_until_it_is_stuck(
     alice: Member, one: Member, other: Member, settings: Any
 ) -> None:

@@ -217,7 +217,9 @@ class Bitcoind:
         )
 
     def is_unspent(self, point: Outpoint) -> bool:
-        return self._read("gettxout", point.txid, point.vout, False) is not None
+        # Of what a reorganisation took out of its block, only the mempool knows.
+        asked = (self._read("gettxout", *point, waits) for waits in (False, True))
+        return any(told is not None for told in asked)
 
     def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         wanted = [f"addr({address})" for address in addresses]
