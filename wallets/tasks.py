@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from exchange.lib.errors import Busy
 from wallets import payouts, reconcile, scanner, treasury
-from wallets.chains.base import NodeUnreachable
+from wallets.chains.base import ChainError
 from wallets.queries import coin_codes
 from wallets.solvency import publish
 
@@ -73,7 +73,7 @@ def reconcile_hot_wallets(**_ignored: object) -> int:
     for currency in coin_codes():
         try:
             found = reconcile.reconcile(currency, now=timezone.now())
-        except NodeUnreachable:
+        except ChainError:
             continue  # its scanner says so
         done += found is not None
     return done
