@@ -434,8 +434,13 @@ def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout 
         _give_up(payout, now, unsafe=str(error))
         return None
     except RpcRefused:
-        is_apart = _set_refused_apart(chain, rules, payout, now)
-        trouble = None if is_apart else Trouble.NODE_REFUSED
+        refused, is_well = _refused_of(chain, rules, payout)
+        if is_well and not refused and len(rows) > 1:
+            # Together they are too much, as where a fee is above the node's own limit.
+            _let_half_wait(payout, now)
+            return _build(chain, rules, payout, now)
+        _set_refused_apart(payout, refused, now)
+        trouble = None if refused else Trouble.NODE_REFUSED
     else:
         signed_payout = _commit(payout, rows, signed, now)
         if hot.of(payout.currency_id).try_at is not None:
@@ -478,27 +483,35 @@ def _set_doubtful_apart(chain: Chain, payout: Payout, now: datetime) -> None:
 
 
 def _set_refused_apart(
-    chain: Chain, rules: Rules, payout: Payout, now: datetime
-) -> bool:
-    """
-    Hand those that the node refuses to sign, each alone, to a person; say whether there
-    were some. Where it refuses all of them, it is the node that needs one.
-    """
-    refused = _refused_of(chain, rules, payout)
-    if not refused:
-        return False
+    payout: Payout, refused: Sequence[Withdrawal], now: datetime
+) -> None:
+    """Hand those that the node refuses to sign, each alone, to a person."""
     with transaction():
         _lock_ours(payout)
         for each in refused:
             states.advance(each, "doubt", by="system", doubt="not_signed")
             Withdrawal.objects.filter(pk=each.pk).update(updated_at=now)
-    return True
 
 
-def _refused_of(chain: Chain, rules: Rules, payout: Payout) -> list[Withdrawal]:
+def _let_half_wait(payout: Payout, now: datetime) -> None:
+    """Let the younger half of a payout's withdrawals wait for the next one."""
+    with transaction():
+        rows = states.lock_rows(_lock_ours(payout).withdrawals.all())
+        younger = [each.pk for each in rows[max(len(rows) // 2, 1) :]]
+        waiting = Withdrawal.objects.filter(pk__in=younger)
+        states.advance_all(waiting, "requeue", by="system")
+        waiting.update(updated_at=now)
+
+
+def _refused_of(
+    chain: Chain, rules: Rules, payout: Payout
+) -> tuple[list[Withdrawal], bool]:
     """
-    Find by halves what a node refuses: each try is some calls, while nobody else's turn
-    comes. What so many tries have not found, those of the next batch do.
+    Find by halves what a node refuses alone, and say whether it signs anything: where
+    it refuses all of them, nothing is found, since it is the node that needs a person.
+
+    Each try is some calls, while nobody else's turn comes. What so many tries have not
+    found, those of the next batch do.
     """
     rate = chain.fee_rate() or rules.fee_rate_usual
     coins = {coin.outpoint: coin.amount for coin in chain.coins()}
@@ -521,10 +534,11 @@ def _refused_of(chain: Chain, rules: Rules, payout: Payout) -> list[Withdrawal]:
             continue
         else:
             is_well = True
-    return sorted(refused, key=lambda each: each.pk) if is_well else []
+    return (sorted(refused, key=lambda each: each.pk) if is_well else []), is_well
 
 
 def _halves(rows: list[Withdrawal]) -> list[list[Withdrawal]]:
+    """Cut in two, the younger ones first: what is popped are the older ones."""
     middle = len(rows) // 2
     return [half for half in (rows[middle:], rows[:middle]) if half]
 

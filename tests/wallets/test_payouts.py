@@ -312,6 +312,25 @@ def test_whom_a_node_refuses_is_found_by_few_tries(
 
 
 @pytest.mark.node
+@pytest.mark.promise("F-33", "W-31")
+def test_what_is_too_much_for_a_node_together_is_paid_by_two(
+    node: Node, regtest_world: RegtestWorld, settings: Any, db: None
+) -> None:
+    """Such as a fee above the node's own limit (-maxtxfee, a tenth of a coin)."""
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cashier.rules.fee_rate_usual = cashier.rules.fee_rate_max = D("0.09")
+        cashier.rules.fee_max = D(1)
+        cashier.rules.save()
+        cashier.fill("10")
+        crowd(cashier, 40, "0.01")
+        cashier.run()
+        assert cashier.states() == {"broadcast": 20, "approved": 20}
+        cashier.finish()
+        assert cashier.states() == {"confirmed": 40}
+        assert alarms() == []
+
+
+@pytest.mark.node
 @pytest.mark.promise("W-30")
 def test_the_address_book_spells_as_the_chain_does(
     node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
