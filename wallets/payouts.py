@@ -67,6 +67,8 @@ AT_ONCE = 500
 _LOOKED_AT = 2000
 # So long a payment may wait for a block before its fee is raised, and again.
 PATIENCE = timedelta(hours=2)
+# So often a node that refused a batch is asked whom of it.
+_TRIES_MAX = 100
 _STEP = Decimal("1.5")  # a fee is raised by half at least; nodes ask for less
 # So long, and so many of the newest, are watched when they are done.
 _WATCHED_FOR, _WATCHED = timedelta(hours=6), 50
@@ -432,8 +434,13 @@ def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout 
         _give_up(payout, now, unsafe=str(error))
         return None
     except RpcRefused:
-        is_apart = _set_refused_apart(chain, rules, payout, now)
-        trouble = None if is_apart else Trouble.NODE_REFUSED
+        refused, is_well = _refused_of(chain, rules, payout)
+        if is_well and not refused and len(rows) > 1:
+            # Together they are too much, as where a fee is above the node's own limit.
+            _let_half_wait(payout, now)
+            return _build(chain, rules, payout, now)
+        _set_refused_apart(payout, refused, now)
+        trouble = None if refused else Trouble.NODE_REFUSED
     else:
         signed_payout = _commit(payout, rows, signed, now)
         if hot.of(payout.currency_id).try_at is not None:
@@ -476,33 +483,64 @@ def _set_doubtful_apart(chain: Chain, payout: Payout, now: datetime) -> None:
 
 
 def _set_refused_apart(
-    chain: Chain, rules: Rules, payout: Payout, now: datetime
-) -> bool:
-    """
-    Hand those that the node refuses to sign, each alone, to a person; say whether there
-    were some. Where it refuses all of them, it is the node that needs one.
-    """
-    rate = chain.fee_rate() or rules.fee_rate_usual
-    coins = {coin.outpoint: coin.amount for coin in chain.coins()}
-    avoid = spent_of(payout.currency_id, coins)
-    rows = list(payout.withdrawals.order_by("pk"))
-    refused = []
-    for each in rows:
-        owed = [Payment(each.destination, each.net)]
-        try:
-            chain.build_signed(owed, fee_rate=rate, avoid=avoid)
-        except RpcRefused:
-            refused.append(each)
-        except TooFewCoins:
-            continue
-    if not 0 < len(refused) < len(rows):
-        return False
+    payout: Payout, refused: Sequence[Withdrawal], now: datetime
+) -> None:
+    """Hand those that the node refuses to sign, each alone, to a person."""
     with transaction():
         _lock_ours(payout)
         for each in refused:
             states.advance(each, "doubt", by="system", doubt="not_signed")
             Withdrawal.objects.filter(pk=each.pk).update(updated_at=now)
-    return True
+
+
+def _let_half_wait(payout: Payout, now: datetime) -> None:
+    """Let the younger half of a payout's withdrawals wait for the next one."""
+    with transaction():
+        rows = states.lock_rows(_lock_ours(payout).withdrawals.all())
+        younger = [each.pk for each in rows[max(len(rows) // 2, 1) :]]
+        waiting = Withdrawal.objects.filter(pk__in=younger)
+        states.advance_all(waiting, "requeue", by="system")
+        waiting.update(updated_at=now)
+
+
+def _refused_of(
+    chain: Chain, rules: Rules, payout: Payout
+) -> tuple[list[Withdrawal], bool]:
+    """
+    Find by halves what a node refuses alone, and say whether it signs anything: where
+    it refuses all of them, nothing is found, since it is the node that needs a person.
+
+    Each try is some calls, while nobody else's turn comes. What so many tries have not
+    found, those of the next batch do.
+    """
+    rate = chain.fee_rate() or rules.fee_rate_usual
+    coins = {coin.outpoint: coin.amount for coin in chain.coins()}
+    avoid = spent_of(payout.currency_id, coins)
+    refused: list[Withdrawal] = []
+    is_well = False
+    groups = _halves(list(payout.withdrawals.order_by("pk")))
+    tries = 0
+    while groups and tries < _TRIES_MAX:
+        group, tries = groups.pop(), tries + 1
+        owed = [Payment(each.destination, each.net) for each in group]
+        try:
+            chain.build_signed(owed, fee_rate=rate, avoid=avoid)
+        except RpcRefused:
+            if len(group) == 1:
+                refused += group
+            else:
+                groups += _halves(group)
+        except TooFewCoins:
+            continue
+        else:
+            is_well = True
+    return (sorted(refused, key=lambda each: each.pk) if is_well else []), is_well
+
+
+def _halves(rows: list[Withdrawal]) -> list[list[Withdrawal]]:
+    """Cut in two, the younger ones first: what is popped are the older ones."""
+    middle = len(rows) // 2
+    return [half for half in (rows[middle:], rows[:middle]) if half]
 
 
 def _sign(

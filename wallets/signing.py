@@ -78,8 +78,9 @@ def doubt_of(chain: Chain, withdrawal: Withdrawal) -> str:
 
 def is_own(chain: Chain, currency: str, address: str) -> bool:
     """Say whether a sound address is one of the house's, hot or cold."""
-    is_cold = address in settings.COLD_ADDRESSES.get(currency, ())
-    return is_cold or chain.is_ours(address)
+    cold = settings.COLD_ADDRESSES.get(currency, ())
+    # The environment may spell them as a keeper's paper does.
+    return address in {*cold, *map(chain.spelled, cold)} or chain.is_ours(address)
 
 
 def sign(

@@ -1,4 +1,10 @@
-"""Jobs of the wallets. Each is safe to run twice, and side by side."""
+"""
+Jobs of the wallets. Each is safe to run twice, and side by side.
+
+Note [What expires]: one worker does them all. What sends a job for each coin expires
+before it is sent again, so that nothing piles up behind a node that hangs; the jobs it
+sent do not, or the coins behind that one would never have their turn.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +13,11 @@ from django.utils import timezone
 
 from exchange.lib.errors import Busy
 from wallets import payouts, reconcile, scanner, treasury
-from wallets.chains.base import NodeUnreachable
+from wallets.chains.base import ChainError
 from wallets.queries import coin_codes
 from wallets.solvency import publish
+
+_PATIENT = 600  # seconds: many nodes may hang
 
 
 @shared_task(name="wallets.scan_chains", expires=3)
@@ -19,7 +27,7 @@ def scan_chains(**_ignored: object) -> None:
         scan_chain.delay(currency=currency)
 
 
-@shared_task(name="wallets.scan_chain", expires=6)
+@shared_task(name="wallets.scan_chain", expires=_PATIENT)
 def scan_chain(*, currency: str, **_ignored: object) -> int:
     """Look for what was paid to us in one coin."""
     return scanner.scan(currency, now=timezone.now())
@@ -45,7 +53,7 @@ def pay_out(**_ignored: object) -> None:
         pay_out_coin.delay(currency=currency)
 
 
-@shared_task(name="wallets.pay_out_coin", expires=5)
+@shared_task(name="wallets.pay_out_coin", expires=_PATIENT)
 def pay_out_coin(*, currency: str, **_ignored: object) -> None:
     """Bring the payouts of a coin as far as they get."""
     payouts.run(currency, now=timezone.now())
@@ -71,7 +79,7 @@ def reconcile_hot_wallets(**_ignored: object) -> int:
     for currency in coin_codes():
         try:
             found = reconcile.reconcile(currency, now=timezone.now())
-        except NodeUnreachable:
+        except ChainError:
             continue  # its scanner says so
         done += found is not None
     return done

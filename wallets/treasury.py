@@ -356,7 +356,7 @@ def _plan_due(currency: str, now: datetime) -> None:
         plan, psbt, fee = _plan_refill(move)
     except NodeUnreachable:
         return  # its scanner says so
-    except (BadMove, ChainError, signing.FeeAbsurd) as error:
+    except (BadMove, ChainError, signing.FeeAbsurd, signing.Unsafe) as error:
         _note_problem(move, str(error))
         return
     with transaction():

@@ -278,6 +278,34 @@ def test_too_few_coins_for_payment_or_fee(place: Place, amount: str) -> None:
         place.chain.build_signed(to, fee_rate=FEE_RATE)
 
 
+@pytest.mark.node
+@pytest.mark.promise("F-33")
+def test_one_more_coin_pays_the_fee_whatever_the_node_calls_the_lack(
+    node: Node, regtest_world: RegtestWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(node.new_wallet(), regtest_world)
+    place.fund("1", "2")
+    to = [Payment(place.world.outside_address(), Decimal(2))]
+    ask = Bitcoind._call
+
+    def as_newer_ones(self: Bitcoind, method: str, *parameters: Any) -> Any:
+        """Bitcoin Core from 25 on."""
+        try:
+            return ask(self, method, *parameters)
+        except RpcRefused as error:
+            if "insufficient" not in str(error).lower():
+                raise
+            words = (
+                "The preselected coins total amount does not cover the transaction"
+                " target. Please allow other inputs to be automatically selected or"
+                " include more coins manually"
+            )
+            raise RpcRefused(f"{method}: {words}", code=-4) from error
+
+    monkeypatch.setattr(Bitcoind, "_call", as_newer_ones)
+    assert len(place.chain.build_signed(to, fee_rate=FEE_RATE).inputs) == 2
+
+
 @pytest.mark.promise("W-29")
 def test_a_bad_address_signs_nothing(place: Place) -> None:
     place.fund("2")

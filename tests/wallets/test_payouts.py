@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +20,7 @@ from tests import rows
 from tests.makers import make_member
 from tests.nodes import Node, RegtestWorld
 from tests.wallets.cashier import Cashier, crowd, node_cashier, practice_cashier
-from wallets import beneficiaries, hot, payouts, signing, tasks
+from wallets import beneficiaries, hot, payouts, scanner, signing, tasks
 from wallets.chains.base import (
     BroadcastRefused,
     Coin,
@@ -163,6 +164,46 @@ def test_its_jobs_may_run_twice(practice: Cashier, alice: Member) -> None:
     assert Reconciliation.objects.filter(currency="btc").count() == 1
 
 
+@pytest.mark.promise("F-33")
+def test_a_node_that_hangs_keeps_no_other_coin_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One worker does them all, in their turn, but what has expired by then."""
+    seconds, scanned, paid = [0], Counter[str](), Counter[str]()
+    queue: deque[tuple[int, Any, dict[str, str]]] = deque()
+
+    def send(task: Any, at: int, **terms: str) -> None:
+        queue.append((at + task.expires, task, terms))
+
+    def work(done: Counter[str], currency: str) -> None:
+        done[currency] += 1
+        seconds[0] += 40 if currency == "btc" else 1  # both tries of a read time out
+
+    for task in (tasks.scan_chain, tasks.pay_out_coin):
+        monkeypatch.setattr(
+            task, "delay", lambda task=task, **terms: send(task, seconds[0], **terms)
+        )
+    monkeypatch.setattr(tasks, "coin_codes", lambda: ["btc", "ltc"])
+    monkeypatch.setattr(scanner, "scan", lambda coin, **_: work(scanned, coin))
+    monkeypatch.setattr(payouts, "run", lambda coin, **_: work(paid, coin))
+    ticked, longest = 0, 0
+    while seconds[0] < 1800:
+        for second in range(ticked, seconds[0] + 1):
+            for task, every in ((tasks.scan_chains, 3), (tasks.pay_out, 5)):
+                if second % every == 0:
+                    send(task, second)
+        ticked = max(ticked, seconds[0] + 1)
+        if not queue:
+            seconds[0] += 1
+            continue
+        until, task, terms = queue.popleft()
+        if until >= seconds[0]:
+            task(**terms)
+        longest = max(longest, sum(task is tasks.pay_out_coin for _, task, _ in queue))
+    assert min(scanned["ltc"], paid["ltc"]) >= 15
+    assert longest <= 4  # and nothing piles up
+
+
 # --- What is not paid ---------------------------------------------------------------
 
 
@@ -230,6 +271,63 @@ def test_what_the_node_refuses_alone_keeps_nobody_else_waiting(
         assert cashier.state_of(speck) == "review"
         cashier.finish()
         cashier.demand_paid_once()
+
+
+class Choosy(Practice):
+    """A node that refuses some payments, or all of them, and counts how often asked."""
+
+    def __init__(self, currency: str, refused: set[str] | None) -> None:
+        super().__init__(currency)
+        self.refused, self.tries = refused, 0
+
+    def build_signed(self, payments: Any, **terms: Any) -> Any:
+        self.tries += 1
+        if self.refused is None or self.refused & {each.address for each in payments}:
+            raise RpcRefused("Transaction amount too small", code=-4)
+        return super().build_signed(payments, **terms)
+
+
+@pytest.mark.promise("W-29", "F-33")
+@pytest.mark.parametrize("places", [[0], [149], [7, 8, 77], None])
+def test_whom_a_node_refuses_is_found_by_few_tries(
+    practice: Cashier, monkeypatch: pytest.MonkeyPatch, places: list[int] | None
+) -> None:
+    rows = crowd(practice, 150, "0.01")
+    refused = [rows[place] for place in places or []]
+    addresses = None if places is None else {row.destination for row in refused}
+    node = Choosy(practice.currency, addresses)
+    monkeypatch.setattr(payouts, "chain_of", lambda _code: node)
+    practice.run()
+    assert node.tries <= 101
+    if places is None:
+        assert practice.states() == {"approved": 150}
+        assert alarms() == [Trouble.NODE_REFUSED]
+        return
+    in_review = Withdrawal.objects.filter(state="review").order_by("pk")
+    assert list(in_review) == refused
+    practice.finish()
+    few = len(refused)
+    assert practice.states() == {"confirmed": 150 - few, "review": few}
+    assert alarms() == []
+
+
+@pytest.mark.node
+@pytest.mark.promise("F-33", "W-31")
+def test_what_is_too_much_for_a_node_together_is_paid_by_two(
+    node: Node, regtest_world: RegtestWorld, settings: Any, db: None
+) -> None:
+    """Such as a fee above the node's own limit (-maxtxfee, a tenth of a coin)."""
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cashier.rules.fee_rate_usual = cashier.rules.fee_rate_max = D("0.09")
+        cashier.rules.fee_max = D(1)
+        cashier.rules.save()
+        cashier.fill("10")
+        crowd(cashier, 40, "0.01")
+        cashier.run()
+        assert cashier.states() == {"broadcast": 20, "approved": 20}
+        cashier.finish()
+        assert cashier.states() == {"confirmed": 40}
+        assert alarms() == []
 
 
 @pytest.mark.node

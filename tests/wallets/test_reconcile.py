@@ -10,8 +10,9 @@ import pytest
 
 from accounts.models.members import Member
 from exchange.lib.models import AuditRecord
+from tests.nodes import Node
 from tests.wallets.cashier import Cashier, node_cashier, practice_cashier
-from wallets import reconcile
+from wallets import reconcile, tasks
 from wallets.chains.base import Payment
 from wallets.models.coins import ConfirmationTier
 from wallets.models.deposits import Deposit
@@ -98,6 +99,17 @@ def test_it_looks_once_at_a_block(cashier: Cashier) -> None:
     look(cashier)
     assert reconcile.reconcile(cashier.currency, now=cashier.now) is None
     assert reconcile.reconcile("cny", now=cashier.now) is None
+
+
+@pytest.mark.node
+@pytest.mark.promise("F-33")
+def test_a_node_that_refuses_keeps_no_other_coin_from_being_looked_at(
+    node: Node, settings: Any, db: None
+) -> None:
+    """Such as one that began again without its wallet."""
+    settings.CHAIN_URLS = {"btc": node.url("nowhere")}
+    assert tasks.reconcile_hot_wallets() > 0
+    assert not Reconciliation.objects.filter(currency="btc").exists()
 
 
 def test_what_is_unexplained_twice_wakes_somebody_once(

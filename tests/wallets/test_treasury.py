@@ -320,6 +320,20 @@ def test_a_refill_too_small_to_be_relayed_is_not_planned(
     assert alarms.count() == 1
 
 
+def test_a_refill_whose_change_has_nowhere_to_go_stops_no_other_coin(
+    vault: Vault, alice: Member, one: Member, other: Member, monkeypatch: Any
+) -> None:
+    vault.cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    approved(propose(vault, Kind.REFILL, "3", one), other)
+    with monkeypatch.context() as patch:  # as of an address of MWEB
+        patch.setattr(type(vault.cashier.chain), "spelled", lambda _self, _text: "")
+        assert vault.run().psbt == ""
+    assert "no address" in vault.move.problem
+    alarms = AuditRecord.objects.filter(action="treasury_in_trouble", is_alarm=True)
+    assert alarms.count() == 1
+
+
 def test_a_signed_move_is_sent_again_until_it_is_there(
     vault: Vault, alice: Member, one: Member, other: Member, monkeypatch: Any
 ) -> None:
@@ -570,6 +584,26 @@ def test_what_the_network_would_not_take_is_not_brought_back(
     assert not SpentCoin.objects.filter(treasury_move=planned).exists()
 
 
+@pytest.mark.promise("F-35")
+def test_a_refill_is_not_lost_while_its_coin_waits_for_a_block_again(
+    vault: Vault, alice: Member, one: Member, other: Member
+) -> None:
+    """A reorganisation took the coin's block, and nobody spends it elsewhere."""
+    cashier = vault.cashier
+    cashier.deposit(alice, "10")
+    vault.swept("8", one, other)
+    approved(propose(vault, Kind.REFILL, "3", one), other)
+    planned = vault.run()
+    psbt = vault.sign(planned.psbt)
+    cashier.world.reorganise(1)
+    treasury.bring_back(move=planned, psbt=psbt, by="operator:1", now=cashier.now)
+    with pytest.raises(NotLost):
+        treasury.cancel(move=vault.move, by="operator:1", reason="-", now=cashier.now)
+    assert vault.run().state == "broadcast"
+    cashier.world.mine(2)
+    assert vault.run().state == "confirmed"
+
+
 def test_a_sweep_on_its_way_is_no_lack_of_coins_until_it_is_stuck(
     alice: Member, one: Member, other: Member, settings: Any
 ) -> None:
@@ -614,6 +648,24 @@ def test_cold_storage_is_no_address_of_a_members(alice: Member, settings: Any) -
             destination=cold,
             now=cashier.now,
         )
+
+
+@pytest.mark.node
+@pytest.mark.promise("W-30")
+def test_cold_storage_is_cold_in_every_spelling(
+    node: Node, regtest_world: RegtestWorld, settings: Any, alice: Member
+) -> None:
+    with node_cashier(node, regtest_world, settings) as cashier:
+        cold = cashier.world.outside_address()
+        settings.COLD_ADDRESSES = {cashier.currency: (cold.upper(),)}
+        with pytest.raises(beneficiaries.OwnAddress):
+            beneficiaries.add(
+                member=alice,
+                currency=cashier.rules.currency,
+                label="mine",
+                destination=cold,
+                now=cashier.now,
+            )
 
 
 @pytest.mark.promise("W-1")

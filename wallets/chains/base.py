@@ -276,7 +276,10 @@ class Chain(Protocol):
         """
 
     def is_unspent(self, point: Outpoint) -> bool:
-        """Say whether there is this output, anybody's, and no block has spent it."""
+        """
+        Say whether there is this output, anybody's, in a block or waiting for one, and
+        no block has spent it.
+        """
 
     def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         """

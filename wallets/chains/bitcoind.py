@@ -67,6 +67,9 @@ _UNLOCK_NEEDED = -13
 _ALREADY_IN_CHAIN = -27
 _WARMING_UP = -28
 _VERIFY_ERRORS = {-25, -26}
+# How they say that inputs do not cover payments and fee: older ones, and Bitcoin Core
+# from 25 on where the inputs were chosen by us.
+_LACKING = ("insufficient", "preselected coins total amount does not cover")
 _NO_ANSWER = {-342, -343}  # the library's own: not JSON, no result
 
 # Of what a wallet tells, what is ours to credit. Young coinbase is "immature", and one
@@ -214,7 +217,9 @@ class Bitcoind:
         )
 
     def is_unspent(self, point: Outpoint) -> bool:
-        return self._read("gettxout", point.txid, point.vout, False) is not None
+        # Of what a reorganisation took out of its block, only the mempool knows.
+        asked = (self._read("gettxout", *point, waits) for waits in (False, True))
+        return any(told is not None for told in asked)
 
     def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         wanted = [f"addr({address})" for address in addresses]
@@ -409,7 +414,7 @@ class Bitcoind:
             return self._call(method, *parameters)
         except RpcRefused as error:
             is_short = error.code in {_INSUFFICIENT_FUNDS, _WALLET_ERROR}
-            if is_short and "insufficient" in str(error).lower():
+            if is_short and any(words in str(error).lower() for words in _LACKING):
                 raise TooFewCoins(str(error)) from error
             raise
 

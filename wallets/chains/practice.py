@@ -237,8 +237,9 @@ class Practice:
             self._write(decoded, raw, fee)
 
     def is_unspent(self, point: Outpoint) -> bool:
-        rows = self._unspent().filter(transaction__txid=point.txid, vout=point.vout)
-        return rows.exists()
+        rows = self._not_spent().filter(transaction__txid=point.txid, vout=point.vout)
+        has_block = Q(transaction__blocks__is_active=True)
+        return rows.filter(has_block | Q(transaction__is_dropped=False)).exists()
 
     def unspent_of(self, addresses: Sequence[str]) -> Unspent:
         tip = self.tip()
@@ -257,6 +258,10 @@ class Practice:
 
     def _unspent(self) -> QuerySet[Any]:
         """Return the outputs of the chain's blocks that none of them spends."""
+        return self._not_spent().filter(transaction__blocks__is_active=True)
+
+    def _not_spent(self) -> QuerySet[Any]:
+        """Return the outputs that no block spends, whether they are in one or not."""
         spent = PracticeInput.objects.filter(
             transaction__currency=self._currency,
             transaction__blocks__is_active=True,
@@ -264,9 +269,7 @@ class Practice:
             vout=OuterRef("vout"),
         )
         return PracticeOutput.objects.filter(
-            ~Exists(spent),
-            transaction__currency=self._currency,
-            transaction__blocks__is_active=True,
+            ~Exists(spent), transaction__currency=self._currency
         )
 
     def unsigned(self, coins: Sequence[Coin], payments: Sequence[Payment]) -> str:
