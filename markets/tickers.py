@@ -124,7 +124,7 @@ def price_of(currency: str, in_currency: str) -> Decimal | None:
 def steady_price_of(currency: str, in_currency: str) -> Decimal | None:
     """
     Return what one of a currency mostly cost in another in the last seven days: as
-    `price_of`, by the median of what stood at each full hour.
+    `price_of`, by the median of what stood hour by hour.
     """
     now = timezone.now()
     rates = _rates(_STEADY_PRICES, start=now - STEADY_WINDOW, now=now)

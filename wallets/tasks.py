@@ -66,7 +66,7 @@ def balance_wallets(**_ignored: object) -> None:
         balance_wallet.delay(currency=currency)
 
 
-@shared_task(name="wallets.balance_wallet", expires=30)
+@shared_task(name="wallets.balance_wallet", expires=_PATIENT)
 def balance_wallet(*, currency: str, **_ignored: object) -> None:
     """Bring the moves between our own wallets of a coin as far as they get."""
     treasury.run(currency, now=timezone.now())
