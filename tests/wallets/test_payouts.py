@@ -30,6 +30,7 @@ from wallets.chains.base import (
     RpcRefused,
     WalletLocked,
 )
+from wallets.chains.bitcoind import Bitcoind
 from wallets.chains.practice import Practice, _raw
 from wallets.hot import Trouble
 from wallets.ledger import House
@@ -314,9 +315,15 @@ def test_whom_a_node_refuses_is_found_by_few_tries(
 @pytest.mark.node
 @pytest.mark.promise("F-33", "W-31")
 def test_what_is_too_much_for_a_node_together_is_paid_by_two(
-    node: Node, regtest_world: RegtestWorld, settings: Any, db: None
+    node: Node,
+    regtest_world: RegtestWorld,
+    settings: Any,
+    db: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Such as a fee above the node's own limit (-maxtxfee, a tenth of a coin)."""
+    # Of enough blocks a node makes a guess of its own.
+    monkeypatch.setattr(Bitcoind, "fee_rate", lambda _chain: None)
     with node_cashier(node, regtest_world, settings) as cashier:
         cashier.rules.fee_rate_usual = cashier.rules.fee_rate_max = D("0.09")
         cashier.rules.fee_max = D(1)
