@@ -19,7 +19,7 @@ from exchange.lib.errors import Conflict
 from exchange.lib.money import plain
 from exchange.lib.transactions import transaction, transaction_required
 from wallets import signing
-from wallets.chains.base import Chain, Decoded, Fate
+from wallets.chains.base import Chain, Decoded
 from wallets.models.hot import ForeignSend, HotWallet
 from wallets.models.treasury import TreasuryMove
 from wallets.models.withdrawals import Payout, PayoutTransaction, Withdrawal
@@ -117,7 +117,7 @@ def look_for_foreign(chain: Chain, currency: str, *, now: datetime) -> None:
     found = []
     for txid in sorted(_unknown(currency, sent.txids)):
         fate = chain.fate(txid)
-        if fate is None or (_is_lost(currency, txid) and not _is_alive(fate)):
+        if fate is None or (_is_lost(currency, txid) and not fate.is_alive):
             continue
         is_twin = any(is_one(chain, currency, fate.decoded) for is_one in twins)
         outputs = [[to, plain(amount)] for to, amount in fate.decoded.outputs]
@@ -164,10 +164,6 @@ def _is_lost(currency: str, txid: str) -> bool:
         currency=currency, txid=txid, state=TreasuryMove.State.CANCELLED
     )
     return payouts.exists() or moves.exists()
-
-
-def _is_alive(fate: Fate) -> bool:
-    return fate.confirmations > 0 or fate.is_in_mempool
 
 
 # Who else has the wallet send something says here which transactions are theirs.

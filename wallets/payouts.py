@@ -53,7 +53,7 @@ from wallets.hot import Trouble
 from wallets.ledger import AVAILABLE, LOCKED, AlreadyPosted, House, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.hot import ForeignSend
-from wallets.models.treasury import TreasuryMove
+from wallets.models.treasury import SENT, TreasuryMove
 from wallets.models.withdrawals import (
     Payout,
     PayoutTransaction,
@@ -330,7 +330,7 @@ def _pick(
         inputs = bisect.bisect_left(reach, owed + one.net + each_costs) + 1
         size = size_of(inputs=inputs, outputs=len(picked) + 2)
         if inputs > len(reach):
-            trouble = trouble or _shortage(currency)
+            trouble = trouble or _shortage(currency, UNDER_WAY)
         elif size > _SIZE_MAX:
             trouble = trouble or (None if picked else Trouble.TOO_FEW_COINS)
         elif rate * size / 1000 > rules.fee_max:
@@ -343,18 +343,15 @@ def _pick(
     return picked, trouble
 
 
-def _shortage(currency: str) -> Trouble | None:
-    """Name what a lack of coins means: while change is on its way, nothing yet."""
-    under_way = Payout.objects.filter(currency=currency, state__in=UNDER_WAY)
-    is_coming = under_way.exists() or _moves_under_way(currency)
+def _shortage(currency: str, states: Sequence[Payout.State]) -> Trouble | None:
+    """
+    Name what a lack of coins means: nothing yet while they, or change, are on their way
+    by payouts in one of these states, or by a move between our wallets.
+    """
+    payouts = Payout.objects.filter(currency=currency, state__in=states)
+    moves = TreasuryMove.objects.filter(currency=currency, state__in=SENT)
+    is_coming = payouts.exists() or moves.exists()
     return None if is_coming else Trouble.TOO_FEW_COINS
-
-
-def _moves_under_way(currency: str) -> bool:
-    """Say whether a move between our wallets brings coins, or change, to this one."""
-    moves = TreasuryMove.objects.filter(currency=currency)
-    states = [TreasuryMove.State.SIGNED, TreasuryMove.State.BROADCAST]
-    return moves.filter(state__in=states).exists()
 
 
 def _begin(currency: str, picked: Sequence[int], now: datetime) -> Payout | None:
@@ -423,7 +420,7 @@ def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout 
     try:
         signed = _sign(chain, rules, payout, owed, now=now)
     except TooFewCoins:
-        trouble = _shortage_but(payout)
+        trouble = _shortage(payout.currency_id, AWAITED)
     except signing.FeeAbsurd:
         trouble = Trouble.FEE_ABSURD
     except signing.LimitReached:
@@ -452,21 +449,16 @@ def _build(chain: Chain, rules: Rules, payout: Payout, now: datetime) -> Payout 
     return None
 
 
-def _shortage_but(payout: Payout) -> Trouble | None:
-    others = Payout.objects.filter(currency=payout.currency_id, state__in=AWAITED)
-    is_coming = others.exists() or _moves_under_way(payout.currency_id)
-    return None if is_coming else Trouble.TOO_FEW_COINS
-
-
 def _set_doubtful_apart(chain: Chain, payout: Payout, now: datetime) -> None:
     """
     Hand what must not be paid as it stands to a person, and let wait whose owner was
     frozen; the others go on.
     """
+    cold = signing.cold_spellings(chain, payout.currency_id)
     doubts = [
         (each, doubt)
         for each in payout.withdrawals.select_related("beneficiary").order_by("pk")
-        if (doubt := signing.doubt_of(chain, each))
+        if (doubt := signing.doubt_of(chain, each, cold))
     ]
     frozen = payout.withdrawals.exclude(member__state=Member.State.ACTIVE)
     if not doubts and not frozen.exists():

@@ -65,22 +65,32 @@ def demand_sane_rate(rate: Decimal, rules: Rules) -> None:
         raise FeeAbsurd(f"{rate} for a thousand bytes, {rules.fee_rate_max} allowed")
 
 
-def doubt_of(chain: Chain, withdrawal: Withdrawal) -> str:
-    """Say why a withdrawal must not be paid as it stands; "" where it may be."""
+def doubt_of(chain: Chain, withdrawal: Withdrawal, cold: Collection[str]) -> str:
+    """
+    Say why a withdrawal must not be paid as it stands; "" where it may be. `cold` is
+    what `cold_spellings` says: the same for all of a coin.
+    """
     if withdrawal.destination != withdrawal.beneficiary.destination:
         return "not_in_address_book"
     if not chain.is_address(withdrawal.destination):
         return "bad_address"
-    if is_own(chain, withdrawal.currency_id, withdrawal.destination):
+    if withdrawal.destination in cold or chain.is_ours(withdrawal.destination):
         return "own_address"
     return ""
 
 
 def is_own(chain: Chain, currency: str, address: str) -> bool:
     """Say whether a sound address is one of the house's, hot or cold."""
+    return address in cold_spellings(chain, currency) or chain.is_ours(address)
+
+
+def cold_spellings(chain: Chain, currency: str) -> frozenset[str]:
+    """
+    Return where cold storage is, as the environment spells it, which may be as a
+    keeper's paper does, and as the chain does.
+    """
     cold = settings.COLD_ADDRESSES.get(currency, ())
-    # The environment may spell them as a keeper's paper does.
-    return address in {*cold, *map(chain.spelled, cold)} or chain.is_ours(address)
+    return frozenset({*cold, *map(chain.spelled, cold)})
 
 
 def sign(

@@ -47,13 +47,12 @@ from wallets.ledger import AVAILABLE, House, Move, Reason
 from wallets.models.coins import Rules
 from wallets.models.deposits import DepositAddress
 from wallets.models.hot import HotWallet
-from wallets.models.treasury import TreasuryMove
+from wallets.models.treasury import SENT, TreasuryMove
 from wallets.models.withdrawals import SpentCoin, Withdrawal
 
 Kind = TreasuryMove.Kind
 _State = TreasuryMove.State
 OPEN = (_State.PROPOSED, _State.APPROVED, _State.SIGNED, _State.BROADCAST)
-SENT = (_State.SIGNED, _State.BROADCAST)
 # What a refill pays is worth so many fees, or it is not planned, and smaller change
 # goes to the miners: nodes do not relay a payment with an output so small, and what
 # cold storage has signed cannot be undone.
@@ -455,7 +454,7 @@ def _commit(
 def _follow(chain: Chain, rules: Rules, move: TreasuryMove, now: datetime) -> None:
     """Send what was signed, see it confirmed, and book it."""
     txid, fate = _look(chain, move)
-    if fate is None or not _is_alive(fate):
+    if fate is None or not fate.is_alive:
         try:
             chain.broadcast(move.raw)
         except BroadcastRefused as error:
@@ -474,17 +473,13 @@ def _follow(chain: Chain, rules: Rules, move: TreasuryMove, now: datetime) -> No
 def _look(chain: Chain, move: TreasuryMove) -> tuple[str, Fate | None]:
     """Return what became of a move, and under which id: its own, or a twin's (W-1)."""
     fate = chain.fate(move.txid)
-    if fate is None or _is_alive(fate):
+    if fate is None or fate.is_alive:
         return move.txid, fate
     for txid in fate.conflicts:
         twin = chain.fate(txid)
-        if twin is not None and _is_alive(twin) and _is_plan(move, twin.decoded):
+        if twin is not None and twin.is_alive and _is_plan(move, twin.decoded):
             return txid, twin
     return move.txid, fate
-
-
-def _is_alive(fate: Fate) -> bool:
-    return fate.confirmations > 0 or fate.is_in_mempool
 
 
 def _confirm(move: TreasuryMove, txid: str, now: datetime) -> None:
@@ -634,7 +629,7 @@ def _under_way(chain: Chain, currency: str) -> Decimal:
     moves = TreasuryMove.objects.filter(currency=currency, state__in=SENT)
     for move in moves.order_by("pk"):
         _txid, fate = _look(chain, move)
-        if fate is None or not _is_alive(fate):
+        if fate is None or not fate.is_alive:
             continue
         if move.kind == Kind.SWEEP:
             changed += [-amount for amount in _planned_coins(move).values()]

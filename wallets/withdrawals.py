@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import NamedTuple
 
 from django.conf import settings
@@ -240,10 +240,9 @@ def terms_of(currency: str, amount: Decimal) -> Terms:
             % {"digits": digits},
             digits=digits,
         )
-    with localcontext(EXACT):
-        net, least_amount = amount - fee, rules.withdrawal_min + fee
+    net = EXACT.subtract(amount, fee)
     if net < rules.withdrawal_min:
-        least = plain(least_amount)
+        least = plain(EXACT.add(rules.withdrawal_min, fee))
         raise BadWithdrawal(
             _("The least you can withdraw is %(least)s, the fee of %(fee)s included.")
             % {"least": least, "fee": plain(fee)},

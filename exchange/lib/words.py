@@ -32,6 +32,9 @@ _JOINERS = frozenset("\u200c\u200d")
 _STRAY_JOINER = re.compile("(?<![^\0-\u024f\\s\u200c\u200d])[\u200c\u200d]")
 # Marks at which Hebrew, Arabic and Latin meet. They turn no letter round.
 _MARKS = frozenset("\u061c\u200e\u200f")
+# With these a cell begins that a spreadsheet would compute. The wide ones are what
+# Chinese keyboards write; spreadsheets take them for the others.
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 class Unseen(Invalid):
@@ -71,6 +74,14 @@ def cleaned(text: str) -> str:
     kept = _JOINERS | _MARKS | {"\n"}
     dropped = {letter for letter in set(text) - kept if _is_unseen(letter)}
     return _STRAY_JOINER.sub("", text.translate(dict.fromkeys(map(ord, dropped))))
+
+
+def harmless(cell: str) -> str:
+    """
+    Return a cell of a table that no spreadsheet takes for a formula: one that it would
+    reckon with gets a mark before it, and stays a text.
+    """
+    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
 
 
 def _is_unseen(letter: str) -> bool:

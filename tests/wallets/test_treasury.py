@@ -97,34 +97,47 @@ class Vault:
         return self.run()
 
 
+def practice_vault(settings: Any) -> Vault:
+    """Have a hot wallet and cold storage on the practice chain."""
+    cashier = practice_cashier()
+    cold = cashier.chain.outside_address()
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+    return Vault(cashier, cold, cashier.chain.sign_elsewhere)
+
+
+def node_vault(cashier: Cashier, keeper: Bitcoind, cold: str, settings: Any) -> Vault:
+    """Have cold storage in a second wallet of the node, which signs for it."""
+    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
+
+    def sign(psbt: str) -> str:
+        return str(keeper._call("walletprocesspsbt", psbt)["psbt"])
+
+    return Vault(cashier, cold, sign)
+
+
 @pytest.fixture(params=["practice", pytest.param("node", marks=pytest.mark.node)])
 def vault(request: pytest.FixtureRequest, db: None, settings: Any) -> Iterator[Vault]:
     if request.param == "practice":
-        cashier = practice_cashier()
-        cold = cashier.chain.outside_address()
-        settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-        chain = cashier.chain
+        found = practice_vault(settings)
 
         def pay(coin: Outpoint, to: Payment) -> None:
-            chain.broadcast(_raw(cashier.currency, [coin], [to]))
+            found.cashier.chain.broadcast(_raw(found.currency, [coin], [to]))
 
-        yield Vault(cashier, cold, chain.sign_elsewhere, pay)
+        found.spend_cold = pay
+        yield found
         return
     node = request.getfixturevalue("node")
     world = request.getfixturevalue("regtest_world")
     with node_cashier(node, world, settings) as cashier:
         keeper = node.new_wallet()
-        cold = keeper.new_address()
-        settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-
-        def sign(psbt: str) -> str:
-            return str(keeper._call("walletprocesspsbt", psbt)["psbt"])
+        found = node_vault(cashier, keeper, keeper.new_address(), settings)
 
         def spend(coin: Outpoint, to: Payment) -> None:
             keeper.broadcast(keeper._signed_raw([coin], [to]))
             world._settle()
 
-        yield Vault(cashier, cold, sign, spend)
+        found.spend_cold = spend
+        yield found
 
 
 @pytest.fixture
@@ -487,10 +500,8 @@ def test_an_unwell_node_sweeps_nothing(
 def test_a_move_whose_coins_went_elsewhere_is_given_up_once_that_is_final(
     db: None, alice: Member, one: Member, other: Member, settings: Any
 ) -> None:
-    cashier = practice_cashier()
-    cold = cashier.chain.outside_address()
-    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    vault = practice_vault(settings)
+    cashier = vault.cashier
     cashier.deposit(alice, "10")
     approved(propose(vault, Kind.SWEEP, "2", one), other)
     sent = vault.run()
@@ -607,10 +618,8 @@ def test_a_refill_is_not_lost_while_its_coin_waits_for_a_block_again(
 def test_a_sweep_on_its_way_is_no_lack_of_coins_until_it_is_stuck(
     alice: Member, one: Member, other: Member, settings: Any
 ) -> None:
-    cashier = practice_cashier()
-    cold = cashier.chain.outside_address()
-    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    vault = practice_vault(settings)
+    cashier = vault.cashier
     cashier.deposit(alice, "10")
     approved(propose(vault, Kind.SWEEP, "2", one), other)
     vault.run()
@@ -673,10 +682,8 @@ def test_cold_storage_is_cold_in_every_spelling(
 def test_a_move_confirmed_under_another_id_is_ours(
     kind: Kind, alice: Member, one: Member, other: Member, settings: Any
 ) -> None:
-    cashier = practice_cashier()
-    cold = cashier.chain.outside_address()
-    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    vault = practice_vault(settings)
+    cashier = vault.cashier
     cashier.deposit(alice, "10")
     if kind == Kind.REFILL:
         vault.swept("8", one, other)
@@ -705,10 +712,8 @@ def test_a_move_confirmed_under_another_id_is_ours(
 def test_what_is_signed_away_is_hot_no_more(
     alice: Member, one: Member, other: Member, settings: Any
 ) -> None:
-    cashier = practice_cashier()
-    cold = cashier.chain.outside_address()
-    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    vault = practice_vault(settings)
+    cashier = vault.cashier
     cashier.deposit(alice, "30")
     vault.swept("20", one, other)
     vault.band("3", "8")
@@ -722,10 +727,8 @@ def test_what_is_signed_away_is_hot_no_more(
 def test_rules_finer_than_the_coin_propose_what_the_coin_can_have(
     alice: Member, one: Member, other: Member, settings: Any
 ) -> None:
-    cashier = practice_cashier()
-    cold = cashier.chain.outside_address()
-    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    vault = practice_vault(settings)
+    cashier = vault.cashier
     cashier.deposit(alice, "10")
     vault.swept("2", one, other)
     vault.band("20", "30")
@@ -753,8 +756,7 @@ def test_a_refill_is_planned_when_another_scan_has_ended(
 
     with node_cashier(node, regtest_world, settings) as cashier:
         keeper = node.new_wallet()
-        settings.COLD_ADDRESSES = {cashier.currency: (keeper.new_address(),)}
-        vault = Vault(cashier, settings.COLD_ADDRESSES[cashier.currency][0], str)
+        vault = node_vault(cashier, keeper, keeper.new_address(), settings)
         cashier.deposit(alice, "10")
         vault.swept("8", one, other)
         approved(propose(vault, Kind.REFILL, "1", one), other)
@@ -773,16 +775,11 @@ def test_cold_storage_may_be_written_in_capitals(
     with node_cashier(node, regtest_world, settings) as cashier:
         keeper = node.new_wallet()
         cold = keeper.new_address().upper()
-        settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-
-        def sign(psbt: str) -> str:
-            return str(keeper._call("walletprocesspsbt", psbt)["psbt"])
-
-        vault = Vault(cashier, cold, sign)
+        vault = node_vault(cashier, keeper, cold, settings)
         cashier.deposit(alice, "10")
         assert vault.swept("8", one, other).state == "confirmed"
         approved(propose(vault, Kind.REFILL, "1", one), other)
-        signed = sign(vault.run().psbt)
+        signed = vault.sign(vault.run().psbt)
         treasury.bring_back(
             move=vault.move, psbt=signed, by="operator:1", now=cashier.now
         )
@@ -795,10 +792,8 @@ def test_cold_storage_may_be_written_in_capitals(
 def test_a_lost_move_that_comes_after_all_wakes_somebody(
     alice: Member, one: Member, other: Member, settings: Any
 ) -> None:
-    cashier = practice_cashier()
-    cold = cashier.chain.outside_address()
-    settings.COLD_ADDRESSES = {cashier.currency: (cold,)}
-    vault = Vault(cashier, cold, cashier.chain.sign_elsewhere)
+    vault = practice_vault(settings)
+    cashier = vault.cashier
     cashier.world.mine(5)
     cashier.deposit(alice, "10")
     approved(propose(vault, Kind.SWEEP, "2", one), other)

@@ -26,7 +26,7 @@ from exchange.lib.money import plain
 from exchange.lib.templatetags.figures import amount as figure
 from wallets import treasury
 from wallets.forms.withdrawals import AmountField
-from wallets.models.treasury import TreasuryMove
+from wallets.models.treasury import SENT, TreasuryMove
 
 _ASKED = ("currency", "kind", "size", "why")
 _State = TreasuryMove.State
@@ -98,7 +98,7 @@ class TreasuryMoveAdmin(ReadOnly):
             return ("approve", "give_up")
         if row.state == _State.APPROVED:
             return ("bring_back", "give_up") if row.psbt else ("give_up",)
-        return ("give_up",) if row.state in treasury.SENT else ()
+        return ("give_up",) if row.state in SENT else ()
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:

@@ -9,7 +9,7 @@ key. A `client_id` makes a retry the same withdrawal.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any
 
 from rest_framework.request import Request
@@ -229,8 +229,7 @@ def _beneficiary(view: ApiView, id: int, **narrowed: str) -> Beneficiary:
 
 
 def _terms(amount: Decimal, fee: Decimal) -> Terms:
-    with localcontext(EXACT):
-        return Terms(amount, fee, amount - fee)
+    return Terms(amount, fee, EXACT.subtract(amount, fee))
 
 
 def _moment(at: datetime) -> str:

@@ -36,8 +36,6 @@ from wallets.models.withdrawals import Withdrawal
 State = BankTransfer.State
 _NUMBER_LENGTH_MAX = 64
 _HEADS = ["reference", "amount", "currency", "holder", "account", "bank"]
-# With these a cell begins that a spreadsheet would compute.
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 class WrongChannel(Refused):
@@ -134,13 +132,8 @@ def as_csv(transfers: Iterable[BankTransfer]) -> str:
         row = each.withdrawal
         cells = [f"{each}", plain(row.net), row.currency_id.upper()]
         cells += [row.beneficiary.holder, row.destination, row.beneficiary.bank]
-        writer.writerow([harmless(cell) for cell in cells])
+        writer.writerow([words.harmless(cell) for cell in cells])
     return table.getvalue()
-
-
-def harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
 
 
 def paid(

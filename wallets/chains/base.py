@@ -134,6 +134,11 @@ class Fate:
     decoded: Decoded
     conflicts: tuple[str, ...]
 
+    @property
+    def is_alive(self) -> bool:
+        """Say whether a block has it, or the mempool."""
+        return self.confirmations > 0 or self.is_in_mempool
+
 
 @dataclass(frozen=True, slots=True)
 class Coin:

@@ -460,7 +460,7 @@ class Bitcoind:
     def _is_known(self, raw: str) -> bool:
         """Say whether a transaction that was refused is in the chain or the mempool."""
         fate = self.fate(self.decode(raw).txid)
-        return fate is not None and (fate.confirmations > 0 or fate.is_in_mempool)
+        return fate is not None and fate.is_alive
 
     def _read(self, method: str, *parameters: Any) -> Any:
         """Ask for what may be asked twice."""

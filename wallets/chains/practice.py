@@ -169,9 +169,10 @@ class Practice:
             outputs = tuple(
                 Payment(address, Decimal(amount)) for address, amount in told["outputs"]
             )
-        except (ArithmeticError, RecursionError) as error:
-            raise RpcRefused("TX decode failed") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (
+            *(ValueError, KeyError, TypeError),
+            *(ArithmeticError, RecursionError),
+        ) as error:
             raise RpcRefused("TX decode failed") from error
         txid = hashlib.sha256(hashlib.sha256(text).digest()).hexdigest()
         return Decoded(txid, inputs, outputs, _size(inputs, outputs))

@@ -122,3 +122,7 @@ class TreasuryMove(models.Model):
     )
     def confirm(self, **_facts: Any) -> None:
         self.problem = ""
+
+
+# Signed, and not booked yet.
+SENT = (TreasuryMove.State.SIGNED, TreasuryMove.State.BROADCAST)

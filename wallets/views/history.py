@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.views.doors import member_page, who
+from exchange.lib import words
 from exchange.lib.money import plain
 from wallets import statement
 from wallets.forms.history import DepositsFilter, MovementsForm, WithdrawalsFilter
@@ -33,8 +34,6 @@ from wallets.views import grids
 
 _ROWS = 50
 _AT_ONCE = 1000  # rows read from the database at a time
-# The wide ones are what Chinese keyboards write; spreadsheets take them for the others.
-_FORMULAS = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @require_safe
@@ -68,7 +67,7 @@ def movements_file(request: HttpRequest) -> HttpResponse:
     """Write what moved into a file."""
     form = MovementsForm(request.GET)
     wanted = form.wanted() if form.is_valid() else Wanted(before=0)
-    words = statement.dictionary()
+    reasons = statement.dictionary()
     head = [
         *(_("When"), _("Currency"), _("What"), _("Change"), _("Available")),
         *(_("Locked"), _("Balance"), _("Reference")),
@@ -76,7 +75,7 @@ def movements_file(request: HttpRequest) -> HttpResponse:
     zone = timezone.get_current_timezone()
     rows = (
         [
-            *(_moment(line.at, zone), line.currency.upper(), words[line.reason]),
+            *(_moment(line.at, zone), line.currency.upper(), reasons[line.reason]),
             *(line.change, line.available, line.locked, line.balance),
             line.reference,
         ]
@@ -234,11 +233,5 @@ def _file(name: str, head: list[str], rows: Iterable[list[Any]]) -> HttpResponse
 
 
 def _cell(value: Any) -> str:
-    """
-    Write a cell. Numbers are numbers; a text that a spreadsheet would reckon with gets
-    a mark before it, and stays a text.
-    """
-    if isinstance(value, Decimal):
-        return plain(value)
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+    """Write a cell. Numbers are numbers; a text stays a text."""
+    return plain(value) if isinstance(value, Decimal) else words.harmless(str(value))
